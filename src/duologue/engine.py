@@ -1,0 +1,248 @@
+"""The port: what a backend must offer to be served.
+
+An engine is given one checked `ChatRequest` and yields what the model produces. It never sees SSE or HTTP
+and makes no ids or timestamps. A generator function is an engine already:
+
+    async def shout(request):
+        yield request.messages[-1].text.upper()
+
+It may raise any class of `duologue`'s errors (`RateLimitError("try later")` is answered with a 429); any
+other exception is answered as a 500 with a fixed text, and its own text goes to the log only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+import msgspec
+
+from ._threads import iterate_in_thread, run_in_thread
+from .types.chat.chat_completion import FinishReason
+from .types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
+from .types.chat.request import ChatRequest
+
+__all__ = [
+    "Audio",
+    "Engine",
+    "Event",
+    "Finish",
+    "FunctionEngine",
+    "Head",
+    "Reasoning",
+    "Refusal",
+    "Support",
+    "Text",
+    "ToolArguments",
+    "ToolCall",
+    "Usage",
+    "as_engine",
+]
+
+
+class _Event(msgspec.Struct, gc=False, frozen=True):
+    """The base of everything an engine yields. `choice` is the index of the choice it belongs to."""
+
+
+class Text(_Event):
+    """A piece of the answer. `logprobs` cover exactly this text; `tokens` says how many tokens it took."""
+
+    text: str
+    choice: int = 0
+    logprobs: list[ChatCompletionTokenLogprob] | None = None
+    tokens: int | None = None
+
+
+class Reasoning(_Event):
+    """A piece of the thoughts before the answer."""
+
+    text: str
+    choice: int = 0
+    tokens: int | None = None
+
+
+class Refusal(_Event):
+    """A piece of a refusal, which stands in place of the answer."""
+
+    text: str
+    choice: int = 0
+    logprobs: list[ChatCompletionTokenLogprob] | None = None
+    tokens: int | None = None
+
+
+class ToolCall(_Event):
+    """The beginning of a tool call; its arguments follow as `ToolArguments` with the same index.
+
+    `id` is made by the server where it is None. `type` is `custom` for a tool whose input is free text.
+    """
+
+    name: str
+    id: str | None = None
+    index: int = 0
+    choice: int = 0
+    type: Literal["function", "custom"] = "function"
+
+
+class ToolArguments(_Event):
+    """A piece of the arguments (JSON text), or of a custom tool's input, of the call at `index`."""
+
+    text: str
+    index: int = 0
+    choice: int = 0
+    tokens: int | None = None
+
+
+class Audio(_Event):
+    """A piece of a spoken answer: base64 `data`, `transcript`, and at its end `expires_at` (Unix s)."""
+
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: int | None = None
+    choice: int = 0
+
+
+class Usage(_Event):
+    """The engine's own count of tokens, for all choices together. The last one yielded counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class Finish(_Event):
+    """The end of one choice. A choice without one ends as `tool_calls` if it called a tool, else `stop`."""
+
+    reason: FinishReason
+    choice: int = 0
+
+
+class Head(_Event):
+    """Identity for the answer, of which an engine that forwards another server's answer knows more.
+
+    Must come first. What is None is made by the server; `extra` is added to every chunk as it is.
+    """
+
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+Event = Text | Reasoning | Refusal | ToolCall | ToolArguments | Audio | Usage | Finish | Head
+
+# What becomes of a request parameter that is not at its default:
+#   native       the engine honours it;
+#   emulated     the server honours it in the engine's place;
+#   inert        it has by its nature no effect on the answer;
+#   delegated    the engine is handed it and may honour it; the answer's headers say so;
+#   unsupported  the request is refused.
+Support = Literal["native", "emulated", "inert", "delegated", "unsupported"]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A backend. `start` and `close` may be offered, too: coroutines that the server calls if they are there."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The model ids it answers to, the default one first."""
+        ...
+
+    @property
+    def supports(self) -> Mapping[str, Support]:
+        """What becomes of each parameter; one that is not listed is unsupported, or inert by nature."""
+        ...
+
+    def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
+        """Yield the answer. A bare `str` is a `Text`. Closing the iterator stops the work."""
+        ...
+
+
+# What a bare function may honour, since it is handed the request: nobody but its author can know.
+DELEGATED = (
+    "frequency_penalty",
+    "logit_bias",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "temperature",
+    "top_p",
+    "verbosity",
+)
+
+
+class FunctionEngine:
+    """A function as an engine: sync or async, a generator of pieces or one that returns the whole answer.
+
+    Blocking functions run in a thread of their own. `native` names the parameters that the function
+    honours itself, such as `n` or `tools`.
+    """
+
+    def __init__(
+        self, function: Callable[[ChatRequest], Any], *, model: str | None = None, native: Iterable[str] = ()
+    ) -> None:
+        name = model or getattr(function, "__name__", None) or type(function).__name__
+        self._function = function
+        self._blocks = not _is_async(function)
+        self.models: Sequence[str] = (name,)
+        self.supports: Mapping[str, Support] = {
+            **dict.fromkeys(DELEGATED, cast("Support", "delegated")),
+            **dict.fromkeys(native, cast("Support", "native")),
+        }
+
+    async def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
+        """Yield what the function yields or returns."""
+        answer = await run_in_thread(self._function, request) if self._blocks else self._function(request)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, (str, _Event)):
+            yield cast("Event | str", answer)
+        elif isinstance(answer, AsyncIterable):
+            iterator = aiter(answer)
+            try:
+                async for event in iterator:
+                    yield event
+            finally:
+                if isinstance(iterator, _Closeable):
+                    await iterator.aclose()
+        elif isinstance(answer, Iterable):
+            async for event in iterate_in_thread(answer):
+                yield event
+        elif answer is not None:
+            raise TypeError(f"an engine function must yield or return text or events, not {type(answer)!r}")
+
+
+@runtime_checkable
+class _Closeable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+def _is_async(function: Any) -> bool:
+    target = function if inspect.isroutine(function) else type(function).__call__
+    return inspect.isasyncgenfunction(target) or inspect.iscoroutinefunction(target)
+
+
+def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ()) -> Engine:
+    """An engine from an engine, a function, or an object that can be called with a request.
+
+    `model` is the id it answers to (the function's name unless given); `native` lists the parameters that
+    the function honours itself. Raises `TypeError` for anything else.
+    """
+    if isinstance(obj, Engine):
+        return obj
+    if inspect.isclass(obj):
+        raise TypeError(f"{obj.__name__} is a class; pass an instance of it: {obj.__name__}(...)")
+    if not callable(obj):
+        raise TypeError(
+            f"{obj!r} cannot be served: pass a function of the request, or an object with `models`, "
+            "`supports` and `generate(request)`"
+        )
+    return FunctionEngine(obj, model=model, native=native)

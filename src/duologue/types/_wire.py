@@ -1,0 +1,316 @@
+"""What every response object knows beyond its fields: how it stood on the wire.
+
+A missing field reads as `None`, because `if delta.content is not None` is the most written line of this
+field. Whether it was missing, null, or a value of a newer protocol is asked for, through `obj.wire`.
+
+Each object has one hidden slot, `_wire`, that is never encoded, compared or set from JSON. It holds
+
+- nothing, for an object that was made by hand;
+- the `bytes` of the event, for an object decoded by the fast path that stands at its class's `_home`
+  (its usual place in the event: the first choice, its delta, ...);
+- an `Origin`, for an object elsewhere, or one that the tolerant path made.
+
+The bytes are parsed again only when somebody asks, so a loop that reads fields pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
+
+import msgspec
+
+__all__ = ["ABSENT", "Open", "Origin", "Wire", "WireObject", "dump", "plain"]
+
+Place = tuple[str | int, ...]
+
+# The default of a field that the protocol requires and that some server leaves out all the same.
+ABSENT: Any = None
+
+if TYPE_CHECKING:
+    _T = TypeVar("_T")
+    Open = Annotated[_T, "open"]
+else:
+
+    class Open:
+        """`Open[Literal["a", "b"]]`: any string to the decoder; `wire.is_known` asks for the listed ones."""
+
+        def __class_getitem__(cls, literal: Any) -> Any:
+            return Annotated[str, msgspec.Meta(extra={"known": get_args(literal)})]
+
+
+class Origin:
+    """Where an object stood: the bytes of its event, its place in them, and its own JSON object."""
+
+    __slots__ = ("fields", "place", "raw")
+
+    def __init__(self, raw: bytes | None, place: Place, fields: dict[str, Any] | None = None) -> None:
+        self.raw = raw
+        self.place = place
+        self.fields = fields
+
+    def own_fields(self) -> dict[str, Any]:
+        """The JSON object as it came, parsed on first use."""
+        if self.fields is None:
+            assert self.raw is not None
+            value: Any = json.loads(self.raw.decode("utf-8", "replace"))
+            for step in self.place:
+                value = value[step]
+            self.fields = cast("dict[str, Any]", value)
+        return self.fields
+
+    def own_bytes(self) -> bytes | None:
+        """The exact bytes of this object inside its event; None where the event is not strict JSON."""
+        if self.raw is None:
+            return None
+        value: bytes | msgspec.Raw = self.raw
+        try:
+            for step in self.place:
+                if isinstance(step, str):
+                    value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[step]
+                else:
+                    value = msgspec.json.decode(value, type=list[msgspec.Raw])[step]
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return bytes(value)
+
+
+class _Slot:
+    """Stands before Struct in the bases: slots that are no fields, so JSON can neither set nor see them.
+
+    `_response` is what a client puts there: the HTTP response that a top-level object came with.
+    """
+
+    __slots__ = ("_response", "_wire")
+    _wire: bytes | Origin
+    _response: Any
+
+
+class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """The base of every response type.
+
+    Unknown fields are kept (`wire.extra`, and as attributes), so what a newer server sends is never lost.
+    The `model_…` and `to_…` methods are those that users of openai-python know.
+    """
+
+    # The usual place of this class in an event; see the module's docstring.
+    _home: ClassVar[Place] = ()
+    # Fields that the protocol requires on the wire even when they are null.
+    _nullable: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def wire(self) -> Wire:
+        """How this object stood on the wire: `.raw`, `.extra`, `.has`, `.is_null`, `.is_known`."""
+        return Wire(self)
+
+    @property
+    def _request_id(self) -> str | None:
+        """The `x-request-id` of the HTTP response this came with; openai-python's name for it."""
+        response = _hidden(self, "_response")
+        return None if response is None else response.request_id
+
+    if not TYPE_CHECKING:  # a checker must still catch a misspelt field
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_"):
+                origin = _origin(self)
+                if origin is not None:
+                    fields = origin.own_fields()
+                    if name in fields and name not in self.__struct_fields__:
+                        return fields[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _restore, (type(self), values, _origin(self))
+
+    def __copy__(self) -> Self:
+        return self.model_copy()
+
+    # The family of methods known from openai-python.
+
+    @property
+    def model_extra(self) -> dict[str, Any]:
+        """The unknown fields this object came with."""
+        return self.wire.extra
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The names that were on the wire; for an object made by hand, those that are not None."""
+        return self.wire.names
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values of every field this object came with, unknown ones included."""
+        return dump(self)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The JSON text of `to_dict()`."""
+        return json.dumps(plain(dump(self)), ensure_ascii=False, indent=indent, separators=_separators(indent))
+
+    def model_dump(
+        self, *, mode: str = "python", exclude_unset: bool = False, exclude_none: bool = False
+    ) -> dict[str, Any]:
+        """A dict of all fields, None where missing; `mode` makes no difference, all values are JSON's."""
+        del mode
+        return dump(self, every_field=not exclude_unset, without_none=exclude_none)
+
+    def model_dump_json(
+        self, *, indent: int | None = None, exclude_unset: bool = False, exclude_none: bool = False
+    ) -> str:
+        """The JSON text of `model_dump()`."""
+        values = self.model_dump(exclude_unset=exclude_unset, exclude_none=exclude_none)
+        return json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=_separators(indent))
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Self:
+        """An object of this type from a mapping; raises `ValueError` naming the path of what is wrong."""
+        from ._build import build
+
+        return build(cls, obj)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; `update` replaces fields by name, unchecked. `deep` copies what they hold, too."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        if deep:
+            from copy import deepcopy
+
+            values = deepcopy(values)
+        return cast("Self", _restore(type(self), {**values, **(update or {})}, _origin(self)))
+
+
+class Wire:
+    """A view of how an object stood on the wire. Names are those of the JSON object."""
+
+    __slots__ = ("_object",)
+
+    def __init__(self, obj: WireObject) -> None:
+        self._object = obj
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes it was decoded from, exactly; of an object made by hand, its encoding."""
+        origin = _origin(self._object)
+        own = origin.own_bytes() if origin is not None else None
+        return own if own is not None else self._object.to_json().encode("utf-8", "surrogatepass")
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The fields that this version of the protocol does not know."""
+        known = self._object.__struct_fields__
+        return {name: value for name, value in self._fields().items() if name not in known}
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the fields that were there."""
+        return set(self._fields())
+
+    def has(self, name: str) -> bool:
+        """Whether the field was there, null or not."""
+        return name in self._fields()
+
+    def is_null(self, name: str) -> bool:
+        """Whether the field was there and null."""
+        return self._fields().get(name, 0) is None
+
+    def is_known(self, name: str) -> bool:
+        """Whether an enum field holds a value that this version of the protocol lists."""
+        return getattr(self._object, name) in _known_values(type(self._object), name)
+
+    def _fields(self) -> dict[str, Any]:
+        origin = _origin(self._object)
+        if origin is not None:
+            return origin.own_fields()
+        obj = self._object
+        return {
+            name: value
+            for name in obj.__struct_fields__
+            if (value := getattr(obj, name)) is not None or name in obj._nullable
+        }
+
+
+def dump(obj: WireObject, *, every_field: bool = False, without_none: bool = False) -> dict[str, Any]:
+    """JSON values of `obj`: the fields it came with in their order, then those set since.
+
+    A field that came as null and still is None stays null. `every_field` adds the missing ones as None,
+    `without_none` leaves every None out.
+    """
+    origin = _origin(obj)
+    came = origin.own_fields() if origin is not None else {}
+    known = obj.__struct_fields__
+    values: dict[str, Any] = {
+        name: getattr(obj, name) if name in known else value for name, value in came.items()
+    }
+    for name in known:
+        if name not in values:
+            value = getattr(obj, name)
+            if value is not None or every_field or name in obj._nullable:
+                values[name] = value
+    return {
+        name: _dump_value(value, every_field, without_none)
+        for name, value in values.items()
+        if not (without_none and value is None)
+    }
+
+
+def _dump_value(value: Any, every_field: bool, without_none: bool) -> Any:
+    if isinstance(value, WireObject):
+        return dump(value, every_field=every_field, without_none=without_none)
+    if isinstance(value, list):
+        return [_dump_value(item, every_field, without_none) for item in value]
+    if isinstance(value, dict):
+        return {name: _dump_value(item, every_field, without_none) for name, item in value.items()}
+    return value
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and the infinities, which JSON has no words for, become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _separators(indent: int | None) -> tuple[str, str] | None:
+    return (",", ":") if indent is None else None
+
+
+def _hidden(obj: WireObject, slot: str) -> Any:
+    """The content of a hidden slot, None while it is empty."""
+    try:
+        return _Slot.__dict__[slot].__get__(obj)
+    except AttributeError:
+        return None
+
+
+def _origin(obj: WireObject) -> Origin | None:
+    """The origin of `obj`; None for one made by hand."""
+    found = _hidden(obj, "_wire")
+    if isinstance(found, bytes):
+        found = obj._wire = Origin(found, obj._home)
+    return cast("Origin | None", found)
+
+
+def _restore(cls: type[WireObject], values: dict[str, Any], origin: Origin | None) -> WireObject:
+    obj = cls(**values)
+    if origin is not None:
+        obj._wire = origin
+    return obj
+
+
+def _known_values(cls: type[WireObject], name: str) -> tuple[Any, ...]:
+    for field in msgspec.structs.fields(cls):
+        if field.name == name:
+            pending = [field.type]
+            while pending:
+                hint = pending.pop()
+                for meta in getattr(hint, "__metadata__", ()):
+                    if isinstance(meta, msgspec.Meta) and meta.extra and "known" in meta.extra:
+                        return tuple(meta.extra["known"])
+                if getattr(hint, "__origin__", None) is not None or hasattr(hint, "__args__"):
+                    pending.extend(get_args(hint))
+    raise ValueError(f"{cls.__name__}.{name} is not a field with a list of known values")

@@ -1,0 +1,75 @@
+"""The message that a model answered with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._wire import ABSENT, Open, WireObject
+from .chat_completion_audio import ChatCompletionAudio
+from .chat_completion_message_tool_call import ChatCompletionMessageToolCallUnion
+
+if TYPE_CHECKING:
+    from .completion_create_params import ChatCompletionAssistantMessageParam
+
+__all__ = ["Annotation", "AnnotationURLCitation", "ChatCompletionMessage", "FunctionCall"]
+
+
+class AnnotationURLCitation(WireObject):
+    """A cited page; the indexes are characters of the message's content."""
+
+    end_index: int = ABSENT
+    start_index: int = ABSENT
+    title: str = ABSENT
+    url: str = ABSENT
+
+
+class Annotation(WireObject):
+    """A citation in the answer, as web search makes them."""
+
+    type: Open[Literal["url_citation"]] = "url_citation"
+    url_citation: AnnotationURLCitation = ABSENT
+
+
+class FunctionCall(WireObject):
+    """Deprecated in favour of tool calls: a function's name and its arguments as JSON text."""
+
+    arguments: str = ABSENT
+    name: str = ABSENT
+
+
+class ChatCompletionMessage(WireObject):
+    """A message of the assistant.
+
+    `reasoning_content` and `reasoning` are two names that servers have for the same thing, the thoughts
+    before the answer; neither is in the official schema.
+    """
+
+    _nullable = frozenset({"content", "refusal"})
+
+    content: str | None = None
+    refusal: str | None = None
+    role: Open[Literal["assistant"]] = "assistant"
+    annotations: list[Annotation] | None = None
+    audio: ChatCompletionAudio | None = None
+    function_call: FunctionCall | None = None
+    tool_calls: list[ChatCompletionMessageToolCallUnion] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The content, `""` where there is none."""
+        return self.content or ""
+
+    def to_param(self) -> ChatCompletionAssistantMessageParam:
+        """This message as part of the next request: without what only answers carry."""
+        param: dict[str, Any] = {"role": "assistant", "content": self.content}
+        if self.refusal is not None:
+            param["refusal"] = self.refusal
+        if self.audio is not None:
+            param["audio"] = {"id": self.audio.id}
+        if self.tool_calls:
+            param["tool_calls"] = [call.to_dict() for call in self.tool_calls]
+        if self.function_call is not None:
+            param["function_call"] = self.function_call.to_dict()
+        return param  # type: ignore[return-value]
