@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-class _Event(msgspec.Struct, gc=False, frozen=True):
+class _Event(msgspec.Struct, gc=False):
     """The base of everything an engine yields. `choice` is the index of the choice it belongs to."""
 
 
@@ -194,8 +194,8 @@ class FunctionEngine:
         self._blocks = not _is_async(function)
         self.models: Sequence[str] = (name,)
         self.supports: Mapping[str, Support] = {
-            **dict.fromkeys(DELEGATED, cast("Support", "delegated")),
-            **dict.fromkeys(native, cast("Support", "native")),
+            **dict.fromkeys(DELEGATED, "delegated"),
+            **dict.fromkeys(native, "native"),
         }
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:

@@ -147,7 +147,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The JSON text of `to_dict()`."""
-        return json.dumps(plain(dump(self)), ensure_ascii=False, indent=indent, separators=_separators(indent))
+        return _json(dump(self), indent)
 
     def model_dump(
         self, *, mode: str = "python", exclude_unset: bool = False, exclude_none: bool = False
@@ -160,8 +160,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
         self, *, indent: int | None = None, exclude_unset: bool = False, exclude_none: bool = False
     ) -> str:
         """The JSON text of `model_dump()`."""
-        values = self.model_dump(exclude_unset=exclude_unset, exclude_none=exclude_none)
-        return json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=_separators(indent))
+        return _json(self.model_dump(exclude_unset=exclude_unset, exclude_none=exclude_none), indent)
 
     @classmethod
     def model_validate(cls, obj: Any) -> Self:
@@ -275,8 +274,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _separators(indent: int | None) -> tuple[str, str] | None:
-    return (",", ":") if indent is None else None
+def _json(values: dict[str, Any], indent: int | None) -> str:
+    separators = (",", ":") if indent is None else None
+    return json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=separators)
 
 
 def _hidden(obj: WireObject, slot: str) -> Any:

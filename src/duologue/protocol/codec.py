@@ -1,0 +1,179 @@
+"""Bytes to types and back; unknown fields kept; missing, null and value told apart.
+
+Decoding has two paths. The fast one is msgspec's decoder into classes that forbid unknown fields: most of
+what is on the wire goes through it, and the bytes are kept so that `obj.wire` can answer later. On any
+failure there is one slow path: the standard library's `json` (which takes NaN and split surrogates) on text
+decoded with replacement, then `build` (which takes unknown fields, nulls and near misses).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..types._build import Unreadable, build
+from ..types._wire import Origin, Place, WireObject, dump, plain
+from ..types.chat.chat_completion import ChatCompletion
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
+from .errors import APIResponseValidationError
+
+__all__ = ["decode", "decode_chunk", "decode_completion", "encode", "fast_chunk", "loads", "to_text", "typed"]
+
+W = TypeVar("W", bound=WireObject)
+
+# Whatever a decoder may raise on bytes from elsewhere.
+_ODD = (msgspec.MsgspecError, ValueError, RecursionError)
+
+_chunk_decoder = msgspec.json.Decoder(ChatCompletionChunk).decode
+
+
+def decode_chunk(data: bytes) -> ChatCompletionChunk:
+    """The chunk in the data of one event; raises `APIResponseValidationError`."""
+    chunk, _ = fast_chunk(data)
+    return typed(ChatCompletionChunk, loads(data), data) if chunk is None else chunk
+
+
+def fast_chunk(data: bytes) -> tuple[ChatCompletionChunk | None, Choice | None]:
+    """The chunk in `data`, None where only the tolerant path can read it; and its choice if it is plain.
+
+    The usual chunk has one choice with some content for it and nothing else. To know it from one test here
+    saves whoever handles chunks by the million from looking at every field again.
+    """
+    try:
+        chunk = _chunk_decoder(data)
+    except _ODD:
+        return None, None
+    chunk._wire = data
+    choices = chunk.choices
+    if len(choices) == 1:
+        choice = choices[0]
+        delta = choice.delta
+        choice._wire = delta._wire = data
+        # One comparison in C with a template instead of a read per field. Threads share the template: what
+        # another one writes between can only make the comparison fail, which costs time and nothing else.
+        content = _CONTENT.content = delta.content
+        if (
+            content is not None
+            and delta == _CONTENT
+            and choice.finish_reason is None
+            and choice.logprobs is None
+            and chunk.usage is None
+            and chunk.moderation is None
+        ):
+            return chunk, choice
+    _link(chunk, data, ())
+    return chunk, None
+
+
+_CONTENT = ChoiceDelta()
+
+
+def decode_completion(data: bytes) -> ChatCompletion:
+    """The completion in the body of an answer; raises `APIResponseValidationError`."""
+    return decode(ChatCompletion, data)
+
+
+def decode(cls: type[W], data: bytes) -> W:
+    """An object of any response type from its JSON; raises `APIResponseValidationError`."""
+    try:
+        obj: W = _decoder(cls).decode(data)
+    except _ODD:
+        return typed(cls, loads(data), data)
+    obj._wire = data
+    _link(obj, data, ())
+    return obj
+
+
+def loads(data: bytes) -> Any:
+    """The JSON value in `data`, as tolerant as can be; raises `APIResponseValidationError`."""
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except RecursionError:
+        raise _unreadable("it is nested too deeply", data) from None
+    except ValueError as error:
+        raise _unreadable(f"it is not JSON ({error})", data) from None
+
+
+def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
+    """An object of `cls` from a JSON value by the tolerant path; raises `APIResponseValidationError`."""
+    try:
+        return build(cls, value, data)
+    except Unreadable as error:
+        raise _unreadable(f"it is no {cls.__name__}: {error}", data) from None
+    except RecursionError:
+        raise _unreadable("it is nested too deeply", data) from None
+
+
+def encode(obj: WireObject) -> bytes:
+    """The JSON of an object, with every field it came with.
+
+    An object that nobody changed gives back the very bytes it was decoded from. Otherwise it is valid JSON
+    even where the source was not: NaN becomes null, a lone surrogate stays as its escape.
+    """
+    raw = getattr(obj, "_wire", None)
+    if isinstance(raw, Origin):
+        raw = raw.raw if not raw.place else None
+    if raw is not None:
+        try:
+            if _decoder(type(obj)).decode(raw) == obj:
+                return bytes(raw)
+        except _ODD:
+            pass
+    return to_text(dump(obj))
+
+
+def to_text(value: Any) -> bytes:
+    """Compact JSON in UTF-8 of plain values."""
+    value = plain(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+@functools.cache
+def _decoder(cls: type[W]) -> msgspec.json.Decoder[W]:
+    return msgspec.json.Decoder(cls)
+
+
+def _link(obj: WireObject, raw: bytes, place: Place) -> None:
+    """Tell every object below `obj` where in `raw` it stands."""
+    for name, many in _links(type(obj)):
+        value = getattr(obj, name)
+        if value is None:
+            continue
+        if many:
+            for at, item in enumerate(value):
+                item._wire = Origin(raw, (*place, name, at))
+                _link(item, raw, (*place, name, at))
+        else:
+            value._wire = Origin(raw, (*place, name))
+            _link(value, raw, (*place, name))
+
+
+@functools.cache
+def _links(cls: type[WireObject]) -> tuple[tuple[str, bool], ...]:
+    """The fields of `cls` that hold response objects, and whether in a list.
+
+    Classes whose every field is required need no link: what the strict decoder passed was all there.
+    """
+    info = msgspec.inspect.type_info(cls)
+    assert isinstance(info, msgspec.inspect.StructType)
+    links: list[tuple[str, bool]] = []
+    for field in info.fields:
+        options = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        for option in options:
+            many = isinstance(option, msgspec.inspect.ListType)
+            held = option.item_type if isinstance(option, msgspec.inspect.ListType) else option
+            if isinstance(held, msgspec.inspect.StructType) and not all(f.required for f in held.fields):
+                links.append((field.name, many))
+    return tuple(links)
+
+
+def _unreadable(why: str, data: bytes | None) -> APIResponseValidationError:
+    error = APIResponseValidationError(f"The server's answer cannot be read: {why}.")
+    error.raw = data
+    return error
