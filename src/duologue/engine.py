@@ -18,7 +18,6 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import msgspec
 
-from ._threads import iterate_in_thread, run_in_thread
 from .types.chat.chat_completion import FinishReason
 from .types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 from .types.chat.request import ChatRequest
@@ -200,6 +199,9 @@ class FunctionEngine:
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
         """Yield what the function yields or returns."""
+        # Imported here, because the protocol knows this module and must not bring in an event loop.
+        from ._threads import iterate_in_thread, run_in_thread
+
         answer = await run_in_thread(self._function, request) if self._blocks else self._function(request)
         if inspect.isawaitable(answer):
             answer = await answer

@@ -3,27 +3,32 @@
 The fast path (`protocol/codec`) decodes bytes straight into the classes and gives up on the first oddity.
 This one takes what other clients take: unknown fields (kept in the object's `Origin`), null for a missing
 value, `1.0` for an integer, a number in quotes. What cannot be read as declared without inventing a value
-is `Unreadable`, with its path.
+is `Unreadable`, with its path; so is an unknown field that is nested deeper than `MAX_NESTING`, since
+whatever later walks over it must be able to.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import types
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from ._wire import Origin, Place, WireObject
 
-__all__ = ["Unreadable", "build"]
+__all__ = ["MAX_NESTING", "Unreadable", "build", "build_from_json"]
+
+# How many levels of arrays and objects an unknown field may have.
+MAX_NESTING = 100
 
 W = TypeVar("W", bound=WireObject)
 Reader = Callable[[Any, "bytes | None", Place], Any]
 
 
-class Unreadable(ValueError):
+class Unreadable(ValueError):  # noqa: N818 - said of the value
     """A JSON value that does not fit its place, and cannot be made to."""
 
     def __init__(self, place: Place, expected: str, got: Any) -> None:
@@ -40,33 +45,53 @@ def build(cls: type[W], value: Any, raw: bytes | None = None, place: Place = ())
 
     Raises `Unreadable`. An instance of `cls` passes as it is.
     """
-    if isinstance(value, cls):
-        return value
+    if isinstance(value, WireObject):
+        if isinstance(value, (cls, cls._variant(value.to_dict()))):
+            return cast("W", value)
+        raise Unreadable(place, f"a {cls.__name__}", value)
     if not isinstance(value, Mapping):
         raise Unreadable(place, "an object", value)
-    cls = cls._variant(value) if hasattr(cls, "_variant") else cls
-    readers, defaults = _plan(cls)
-    values = dict(defaults)
+    variant = cls._variant(value)
+    readers, required = _plan(variant)
+    values: dict[str, Any] = dict.fromkeys(required)
     for name, item in value.items():
         reader = readers.get(name)
-        if reader is not None and item is not None:
+        if reader is None:
+            if isinstance(item, (dict, list)) and _is_nested_deeper(item, MAX_NESTING):
+                raise Unreadable((*place, name), f"at most {MAX_NESTING} levels of nesting", item)
+        elif item is not None:
             values[name] = reader(item, raw, (*place, name))
-    built = cls(**{name: make() if callable(make) else make for name, make in values.items()})
+    built = variant(**values)
     built._wire = Origin(raw, place, dict(value))
-    return built
+    return cast("W", built)
+
+
+def build_from_json(cls: type[W], data: str | bytes | bytearray) -> W:
+    """An instance of `cls` from JSON text; raises `ValueError`, of which `Unreadable` is one."""
+    raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else bytes(data)
+    try:
+        value = json.loads(raw.decode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    return build(cls, value, raw)
+
+
+def _is_nested_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        inside = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for items in inside for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 @functools.cache
-def _plan(cls: type[WireObject]) -> tuple[dict[str, Reader], dict[str, Any]]:
+def _plan(cls: type[WireObject]) -> tuple[dict[str, Reader], list[str]]:
+    """The reader of each field, and the names of those that have no default."""
     hints = get_type_hints(cls, include_extras=True)
     readers = {name: _reader(hints[name]) for name in cls.__struct_fields__}
-    defaults: dict[str, Any] = {}
-    for field in msgspec.structs.fields(cls):
-        if field.default_factory is not msgspec.NODEFAULT:
-            defaults[field.name] = field.default_factory
-        else:
-            defaults[field.name] = None if field.default is msgspec.NODEFAULT else field.default
-    return readers, defaults
+    return readers, [field.name for field in msgspec.structs.fields(cls) if field.required]
 
 
 def _reader(hint: Any) -> Reader:
@@ -101,12 +126,12 @@ def _dict_reader(item: Reader) -> Reader:
     def read(value: Any, raw: bytes | None, place: Place) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise Unreadable(place, "an object", value)
-        return {name: item(each, raw, (*place, name)) for name, each in value.items()}
+        return {name: item(each, raw, (*place, name)) for name, each in value.items() if each is not None}
 
     return read
 
 
-def _text(value: Any, raw: bytes | None, place: Place) -> str:
+def _text(value: Any, _raw: bytes | None, place: Place) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -114,7 +139,7 @@ def _text(value: Any, raw: bytes | None, place: Place) -> str:
     raise Unreadable(place, "a string", value)
 
 
-def _integer(value: Any, raw: bytes | None, place: Place) -> int:
+def _integer(value: Any, _raw: bytes | None, place: Place) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -127,24 +152,22 @@ def _integer(value: Any, raw: bytes | None, place: Place) -> int:
     raise Unreadable(place, "an integer", value)
 
 
-def _number(value: Any, raw: bytes | None, place: Place) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
+def _number(value: Any, _raw: bytes | None, place: Place) -> float:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (OverflowError, ValueError):
             pass
     raise Unreadable(place, "a number", value)
 
 
-def _boolean(value: Any, raw: bytes | None, place: Place) -> bool:
+def _boolean(value: Any, _raw: bytes | None, place: Place) -> bool:
     if isinstance(value, bool):
         return value
     raise Unreadable(place, "true or false", value)
 
 
-def _anything(value: Any, raw: bytes | None, place: Place) -> Any:
+def _anything(value: Any, _raw: bytes | None, _place: Place) -> Any:
     return value
 
 
@@ -152,5 +175,17 @@ _SCALARS: dict[Any, Reader] = {str: _text, int: _integer, float: _number, bool: 
 
 
 def _json_type(value: Any) -> str:
-    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", dict: "an object"}
-    return "null" if value is None else names.get(type(value), "an array")
+    for kinds, name in _JSON_TYPES:
+        if isinstance(value, kinds):
+            return name
+    return f"a {type(value).__name__}"
+
+
+_JSON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (type(None), "null"),
+    (bool, "a boolean"),
+    (str, "a string"),
+    ((int, float), "a number"),
+    (Mapping, "an object"),
+    ((list, tuple), "an array"),
+)

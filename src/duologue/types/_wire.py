@@ -5,24 +5,39 @@ field. Whether it was missing, null, or a value of a newer protocol is asked for
 
 Each object has one hidden slot, `_wire`, that is never encoded, compared or set from JSON. It holds
 
-- nothing, for an object that was made by hand;
+- nothing, for an object that was made by hand, and for one whose fields are all required: the fast path
+  let it pass, so every field was there;
 - the `bytes` of the event, for an object decoded by the fast path that stands at its class's `_home`
   (its usual place in the event: the first choice, its delta, ...);
-- an `Origin`, for an object elsewhere, or one that the tolerant path made.
+- an `Origin`, for an object elsewhere, or one that the tolerant path made. Only the latter is made with
+  its `fields`, and only it may have unknown ones: the fast path lets none pass.
 
 The bytes are parsed again only when somebody asks, so a loop that reads fields pays nothing for it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import msgspec
 
-__all__ = ["ABSENT", "Open", "Origin", "Wire", "WireObject", "dump", "plain"]
+__all__ = ["ABSENT", "Open", "Origin", "Place", "Wire", "WireClass", "WireObject", "dump", "plain"]
 
 Place = tuple[str | int, ...]
 
@@ -52,17 +67,20 @@ class Origin:
         self.fields = fields
 
     def own_fields(self) -> dict[str, Any]:
-        """The JSON object as it came, parsed on first use."""
+        """The JSON object as it came, parsed on first use; empty where a default stands in for it."""
         if self.fields is None:
             assert self.raw is not None
             value: Any = json.loads(self.raw.decode("utf-8", "replace"))
-            for step in self.place:
-                value = value[step]
+            try:
+                for step in self.place:
+                    value = value[step]
+            except (LookupError, TypeError):
+                value = {}
             self.fields = cast("dict[str, Any]", value)
         return self.fields
 
     def own_bytes(self) -> bytes | None:
-        """The exact bytes of this object inside its event; None where the event is not strict JSON."""
+        """The exact bytes of this object inside its event; None where it is not there, or no strict JSON."""
         if self.raw is None:
             return None
         value: bytes | msgspec.Raw = self.raw
@@ -72,7 +90,7 @@ class Origin:
                     value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[step]
                 else:
                     value = msgspec.json.decode(value, type=list[msgspec.Raw])[step]
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except (msgspec.MsgspecError, LookupError, ValueError, RecursionError):
             return None
         return bytes(value)
 
@@ -80,7 +98,8 @@ class Origin:
 class _Slot:
     """Stands before Struct in the bases: slots that are no fields, so JSON can neither set nor see them.
 
-    `_response` is what a client puts there: the HTTP response that a top-level object came with.
+    `_response` is what a client puts there: the HTTP response that a top-level object came with. It must
+    not refer back to that object, which the garbage collector does not see (`gc=False`).
     """
 
     __slots__ = ("_response", "_wire")
@@ -100,6 +119,12 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
     # Fields that the protocol requires on the wire even when they are null.
     _nullable: ClassVar[frozenset[str]] = frozenset()
 
+    @classmethod
+    def _variant(cls, fields: Mapping[str, Any]) -> WireClass:
+        """The class for this JSON object where a union stands, of which the decoder knows only `cls`."""
+        del fields
+        return cls
+
     @property
     def wire(self) -> Wire:
         """How this object stood on the wire: `.raw`, `.extra`, `.has`, `.is_null`, `.is_known`."""
@@ -115,11 +140,9 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
         def __getattr__(self, name: str) -> Any:
             if not name.startswith("_"):
-                origin = _origin(self)
-                if origin is not None:
-                    fields = origin.own_fields()
-                    if name in fields and name not in self.__struct_fields__:
-                        return fields[name]
+                unknown = _unknown_fields(self)
+                if name in unknown:
+                    return unknown[name]
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -128,6 +151,9 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     def __copy__(self) -> Self:
         return self.model_copy()
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        return self.model_copy(update=changes)
 
     # The family of methods known from openai-python.
 
@@ -138,8 +164,8 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     @property
     def model_fields_set(self) -> set[str]:
-        """The names that were on the wire; for an object made by hand, those that are not None."""
-        return self.wire.names
+        """The names that were on the wire and those set since; of an object made by hand, those not None."""
+        return set(_present(self))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values of every field this object came with, unknown ones included."""
@@ -164,10 +190,20 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     @classmethod
     def model_validate(cls, obj: Any) -> Self:
-        """An object of this type from a mapping; raises `ValueError` naming the path of what is wrong."""
+        """An object of this type from a mapping, read as an answer is: what is missing is None.
+
+        Raises `ValueError` naming the path of what is of the wrong type. An object of this type passes.
+        """
         from ._build import build
 
         return build(cls, obj)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray) -> Self:
+        """An object of this type from JSON text, read as `model_validate` does; raises `ValueError`."""
+        from ._build import build_from_json
+
+        return build_from_json(cls, json_data)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; `update` replaces fields by name, unchecked. `deep` copies what they hold, too."""
@@ -176,7 +212,15 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
             from copy import deepcopy
 
             values = deepcopy(values)
-        return cast("Self", _restore(type(self), {**values, **(update or {})}, _origin(self)))
+        copied = _restore(type(self), {**values, **(update or {})}, _origin(self))
+        response = _hidden(self, "_response")
+        if response is not None:
+            copied._response = response
+        return cast("Self", copied)
+
+
+# For classes that have a field `type`, inside of which `type[...]` cannot be written.
+WireClass: TypeAlias = type[WireObject]
 
 
 class Wire:
@@ -192,13 +236,12 @@ class Wire:
         """The bytes it was decoded from, exactly; of an object made by hand, its encoding."""
         origin = _origin(self._object)
         own = origin.own_bytes() if origin is not None else None
-        return own if own is not None else self._object.to_json().encode("utf-8", "surrogatepass")
+        return own if own is not None else self._object.to_json().encode()
 
     @property
     def extra(self) -> dict[str, Any]:
         """The fields that this version of the protocol does not know."""
-        known = self._object.__struct_fields__
-        return {name: value for name, value in self._fields().items() if name not in known}
+        return _unknown_fields(self._object)
 
     @property
     def names(self) -> set[str]:
@@ -219,38 +262,51 @@ class Wire:
 
     def _fields(self) -> dict[str, Any]:
         origin = _origin(self._object)
-        if origin is not None:
-            return origin.own_fields()
-        obj = self._object
-        return {
-            name: value
-            for name in obj.__struct_fields__
-            if (value := getattr(obj, name)) is not None or name in obj._nullable
-        }
+        return _present(self._object) if origin is None else origin.own_fields()
 
 
 def dump(obj: WireObject, *, every_field: bool = False, without_none: bool = False) -> dict[str, Any]:
     """JSON values of `obj`: the fields it came with in their order, then those set since.
 
-    A field that came as null and still is None stays null. `every_field` adds the missing ones as None,
-    `without_none` leaves every None out.
+    A field that came as null and still is None stays null. `every_field` adds the missing ones as they
+    read, `without_none` leaves every None out.
     """
-    origin = _origin(obj)
-    came = origin.own_fields() if origin is not None else {}
-    known = obj.__struct_fields__
-    values: dict[str, Any] = {
-        name: getattr(obj, name) if name in known else value for name, value in came.items()
-    }
-    for name in known:
-        if name not in values:
-            value = getattr(obj, name)
-            if value is not None or every_field or name in obj._nullable:
-                values[name] = value
+    values = _present(obj)
+    if every_field:
+        values.update({name: getattr(obj, name) for name in obj.__struct_fields__ if name not in values})
     return {
         name: _dump_value(value, every_field, without_none)
         for name, value in values.items()
         if not (without_none and value is None)
     }
+
+
+def _present(obj: WireObject) -> dict[str, Any]:
+    """The fields that `obj` came with and those set since; of one made by hand, those that say something."""
+    origin = _origin(obj)
+    known = obj.__struct_fields__
+    if origin is None:
+        held = {name: getattr(obj, name) for name in known}
+        return {name: value for name, value in held.items() if value is not None or name in obj._nullable}
+    values = {
+        name: getattr(obj, name) if name in known else value for name, value in origin.own_fields().items()
+    }
+    for name, default in _defaults(type(obj)).items():
+        if name not in values and (value := getattr(obj, name)) != default:
+            values[name] = value
+    return values
+
+
+@functools.cache
+def _defaults(cls: type[WireObject]) -> dict[str, Any]:
+    """What each field of `cls` reads as when it was missing."""
+    defaults: dict[str, Any] = {}
+    for field in msgspec.structs.fields(cls):
+        if field.default_factory is not msgspec.NODEFAULT:
+            defaults[field.name] = field.default_factory()
+        else:
+            defaults[field.name] = None if field.required else field.default
+    return defaults
 
 
 def _dump_value(value: Any, every_field: bool, without_none: bool) -> Any:
@@ -276,7 +332,8 @@ def plain(value: Any) -> Any:
 
 def _json(values: dict[str, Any], indent: int | None) -> str:
     separators = (",", ":") if indent is None else None
-    return json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=separators)
+    text = json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=separators)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes its JSON escape
 
 
 def _hidden(obj: WireObject, slot: str) -> Any:
@@ -295,6 +352,14 @@ def _origin(obj: WireObject) -> Origin | None:
     return cast("Origin | None", found)
 
 
+def _unknown_fields(obj: WireObject) -> dict[str, Any]:
+    found = _hidden(obj, "_wire")
+    if not isinstance(found, Origin) or found.fields is None:
+        return {}
+    known = obj.__struct_fields__
+    return {name: value for name, value in found.fields.items() if name not in known}
+
+
 def _restore(cls: type[WireObject], values: dict[str, Any], origin: Origin | None) -> WireObject:
     obj = cls(**values)
     if origin is not None:
@@ -302,15 +367,18 @@ def _restore(cls: type[WireObject], values: dict[str, Any], origin: Origin | Non
     return obj
 
 
-def _known_values(cls: type[WireObject], name: str) -> tuple[Any, ...]:
+@functools.cache
+def _known_values(cls: type[WireObject], name: str) -> frozenset[Any]:
     for field in msgspec.structs.fields(cls):
-        if field.name == name:
-            pending = [field.type]
-            while pending:
-                hint = pending.pop()
-                for meta in getattr(hint, "__metadata__", ()):
-                    if isinstance(meta, msgspec.Meta) and meta.extra and "known" in meta.extra:
-                        return tuple(meta.extra["known"])
-                if getattr(hint, "__origin__", None) is not None or hasattr(hint, "__args__"):
-                    pending.extend(get_args(hint))
+        if field.name == name and (known := _listed_values(field.type)):
+            return known
     raise ValueError(f"{cls.__name__}.{name} is not a field with a list of known values")
+
+
+def _listed_values(hint: Any) -> frozenset[Any]:
+    """The values that a type hint lists, as `Open[...]` or as `Literal[...]`, wherever in a union."""
+    if get_origin(hint) is Literal:
+        return frozenset(get_args(hint))
+    if get_origin(hint) is Annotated:
+        return frozenset(value for meta in hint.__metadata__ for value in meta.extra["known"])
+    return frozenset[Any]().union(*map(_listed_values, get_args(hint)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from ._wire import ABSENT, Open, WireObject
@@ -24,3 +25,6 @@ class ModelList(WireObject):
 
     data: list[Model] = []
     object: Open[Literal["list"]] = "list"
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,9 +70,9 @@ class GGUF:
         self.path = Path(path)
         try:
             with self.path.open("rb") as file:
+                if not os.fstat(file.fileno()).st_size:
+                    raise self.error("is empty; download or copy it again")
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:
-            raise self.error("is empty; download or copy it again") from None
         except OSError as error:
             raise self.error(f"cannot be opened: {error.strerror or error}") from error
         cursor = _Cursor(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from .._wire import ABSENT, WireObject
+from .._wire import ABSENT, WireClass, WireObject
 from .chat_completion_message_custom_tool_call import ChatCompletionMessageCustomToolCall
 
 __all__ = ["ChatCompletionMessageFunctionToolCall", "Function"]
@@ -26,7 +26,7 @@ class ChatCompletionMessageFunctionToolCall(WireObject):
     type: Literal["function"] = "function"
 
     @classmethod
-    def _variant(cls, fields: Mapping[str, Any]) -> type[WireObject]:
+    def _variant(cls, fields: Mapping[str, Any]) -> WireClass:
         """The decoder only knows this class; the tolerant path finds out a custom call here."""
         custom = fields.get("type") == "custom" or ("custom" in fields and "function" not in fields)
         return ChatCompletionMessageCustomToolCall if custom else cls

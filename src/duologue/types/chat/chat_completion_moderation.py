@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._wire import ABSENT, Open, WireObject
+from .._wire import ABSENT, Open, WireClass, WireObject
 
 __all__ = ["Moderation", "ModerationError", "ModerationResult", "ModerationResults"]
 
@@ -37,7 +37,7 @@ class ModerationResults(WireObject):
     type: Literal["moderation_results"] = "moderation_results"
 
     @classmethod
-    def _variant(cls, fields: Mapping[str, Any]) -> type[WireObject]:
+    def _variant(cls, fields: Mapping[str, Any]) -> WireClass:
         """The decoder only knows this class; the tolerant path finds out an error here."""
         return ModerationError if fields.get("type") == "error" else cls
 

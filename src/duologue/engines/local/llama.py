@@ -1,0 +1,283 @@
+"""A Llama's forward pass in numpy, float32: token ids in, logits out, with a cache of keys and values.
+
+Arrays are named by their axes: T tokens of this call, P positions in the cache, D the model's width, H query
+heads, G key/value groups (heads of keys and values), R = H / G query heads to a group, E a head's width,
+V the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .gguf import GGUF
+
+__all__ = ["Cache", "Llama", "LlamaConfig"]
+
+Array = NDArray[np.float32]
+
+MAX_CONTEXT = 2**20
+# A cache starts with room for this many positions, and doubles when it is full.
+CACHE_STEP = 128
+HIDDEN = np.float32(-1e30)
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaConfig:
+    """The sizes of a model; `context` is the most positions a sequence may have."""
+
+    layers: int
+    width: int
+    heads: int
+    groups: int
+    head_width: int
+    feed_forward: int
+    vocabulary: int
+    context: int
+    epsilon: float
+    rope_base: float
+    tied: bool
+
+    @classmethod
+    def read(cls, file: GGUF, vocabulary: int) -> Self:
+        """The sizes a GGUF file states, checked against each other and against its tensors.
+
+        Raises `GGUFError` for anything but a plain Llama.
+        """
+        architecture = file.text("general.architecture")
+        if architecture != "llama":
+            raise file.error(f"holds a {architecture[:40]!r} model, and this engine runs 'llama' models only")
+        if file.metadata.get("llama.rope.scaling.type", "none") != "none":
+            raise file.error("scales its rotary positions, which this engine does not do; take another model")
+        most = len(file)
+        width = file.integer("llama.embedding_length", 1, most)
+        heads = file.integer("llama.attention.head_count", 1, width)
+        head_width = file.integer("llama.attention.key_length", 2, most, width // heads)
+        config = cls(
+            layers=file.integer("llama.block_count", 1, len(file.tensors)),
+            width=width,
+            heads=heads,
+            groups=file.integer("llama.attention.head_count_kv", 1, heads, heads),
+            head_width=head_width,
+            feed_forward=file.integer("llama.feed_forward_length", 1, most),
+            vocabulary=vocabulary,
+            context=file.integer("llama.context_length", 1, MAX_CONTEXT),
+            epsilon=file.number("llama.attention.layer_norm_rms_epsilon"),
+            rope_base=file.number("llama.rope.freq_base", 10000.0),
+            tied="output.weight" not in file.tensors,
+        )
+        file.integer("llama.attention.value_length", head_width, head_width, head_width)
+        file.integer("llama.rope.dimension_count", head_width, head_width, head_width)
+        if head_width % 2 or heads % config.groups:
+            raise file.error("has an odd head size, or heads that its groups do not divide; convert it again")
+        config._check_tensors(file)
+        return config
+
+    def _check_tensors(self, file: GGUF) -> None:
+        expected = dict(self._tensors())
+        for name, shape in expected.items():
+            file.check(name, shape)
+        for name in file.tensors:
+            if name not in expected:
+                raise file.error(f"has a tensor {name[:60]!r} that a plain Llama does not have; take another")
+
+    def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield "token_embd.weight", (self.vocabulary, self.width)
+        yield "output_norm.weight", (self.width,)
+        if not self.tied:
+            yield "output.weight", (self.vocabulary, self.width)
+        for layer in range(self.layers):
+            for name, shape in self.layer_shapes().items():
+                yield f"blk.{layer}.{name}.weight", shape
+
+    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors of one layer and their shapes, (out, in) for a matrix."""
+        queries, keys = self.heads * self.head_width, self.groups * self.head_width
+        return {
+            "attn_norm": (self.width,),
+            "attn_q": (queries, self.width),
+            "attn_k": (keys, self.width),
+            "attn_v": (keys, self.width),
+            "attn_output": (self.width, queries),
+            "ffn_norm": (self.width,),
+            "ffn_gate": (self.feed_forward, self.width),
+            "ffn_up": (self.feed_forward, self.width),
+            "ffn_down": (self.width, self.feed_forward),
+        }
+
+
+class Cache:
+    """Keys and values of one sequence, of at most `limit` positions; it grows with the sequence."""
+
+    __slots__ = ("length", "limit", "values")
+
+    def __init__(self, config: LlamaConfig, limit: int) -> None:
+        self.length = 0
+        self.limit = limit
+        room = min(CACHE_STEP, limit)
+        # [layer, key or value, G, P, E]
+        self.values: Array = np.empty((config.layers, 2, config.groups, room, config.head_width), np.float32)
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for so many more positions. Raises `ValueError` beyond the limit."""
+        need = self.length + tokens
+        room = self.values.shape[3]
+        if need > self.limit:
+            raise ValueError(f"a sequence of {need} positions is over its limit of {self.limit}")
+        if need > room:
+            self.values = self._copy(min(self.limit, max(need, 2 * room)))
+
+    def fork(self) -> Cache:
+        """A copy that goes its own way."""
+        other = object.__new__(Cache)
+        other.length, other.limit = self.length, self.limit
+        other.values = self._copy(self.values.shape[3])
+        return other
+
+    def _copy(self, room: int) -> Array:
+        layers, two, groups, _, width = self.values.shape
+        wider = np.empty((layers, two, groups, room, width), np.float32)
+        wider[:, :, :, : self.length] = self.values[:, :, :, : self.length]
+        return wider
+
+
+class _Layer(NamedTuple):
+    """The weights of one layer, matrices as (in, out)."""
+
+    attention_norm: Array
+    query_key_value: Array
+    attention_output: Array
+    feed_forward_norm: Array
+    gate_up: Array
+    down: Array
+
+
+class Llama:
+    """The weights, and the computation. Holds no state of any sequence."""
+
+    def __init__(self, file: GGUF, config: LlamaConfig) -> None:
+        self.config = config
+        self._embedding = file.load("token_embd.weight", (config.vocabulary, config.width))
+        self._norm = file.load("output_norm.weight", (config.width,))
+        head = self._embedding
+        if not config.tied:
+            head = file.load("output.weight", (config.vocabulary, config.width))
+        self._head = head.T
+        self._layers = [_load_layer(file, config, index) for index in range(config.layers)]
+        exponents = np.arange(0, config.head_width, 2) / config.head_width
+        self._frequencies = config.rope_base**-exponents
+
+    def cache(self, limit: int) -> Cache:
+        """An empty cache for a sequence of at most `limit` positions."""
+        return Cache(self.config, limit)
+
+    def forward(self, ids: Sequence[int], cache: Cache) -> Array:
+        """Append tokens to the sequence; return the last one's hidden state [D].
+
+        Raises `ValueError` where the sequence would outgrow its cache's limit.
+        """
+        config = self.config
+        count, start = len(ids), cache.length
+        cache.reserve(count)
+        end = cache.length = start + count
+        turns = self._rotations(start, count)
+        mask = _causal_mask(start, count, config.heads // config.groups)
+        split = config.heads * config.head_width
+        x = self._embedding[np.asarray(ids)]
+        # Weights that are not finite are found in the logits; there is no need to warn of them on the way.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer, memory in zip(self._layers, cache.values, strict=True):
+                mixed = self._normal(x, layer.attention_norm) @ layer.query_key_value
+                self._rotate(mixed, turns)
+                fresh = mixed[:, split:].reshape(count, 2, config.groups, config.head_width)
+                memory[:, :, start:end] = fresh.transpose(1, 2, 0, 3)
+                x += self._attend(mixed[:, :split], memory[:, :, :end], mask) @ layer.attention_output
+                x += _gated(self._normal(x, layer.feed_forward_norm) @ layer.gate_up) @ layer.down
+        last: Array = x[-1]
+        return last
+
+    def logits(self, hidden: Array) -> Array:
+        """What the model gives each token of the vocabulary [V] as the next one, before any softmax."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits: Array = (self._normal(hidden[None], self._norm) @ self._head)[0]
+        return logits
+
+    def _normal(self, x: Array, weight: Array) -> Array:
+        """The root-mean-square norm [T, D]."""
+        config = self.config
+        scale = np.sqrt(np.vecdot(x, x) / np.float32(config.width) + np.float32(config.epsilon))
+        normal: Array = x / scale[:, None] * weight
+        return normal
+
+    def _rotations(self, start: int, count: int) -> NDArray[np.complex64]:
+        """The rotary position of each token as complex factors [T, H + G, E / 2].
+
+        Those of the queries carry the scale of the attention, too.
+        """
+        config = self.config
+        angles = np.arange(start, start + count)[:, None] * self._frequencies
+        factors = np.empty((count, config.heads + config.groups, config.head_width // 2), np.complex64)
+        factors[:] = np.exp(1j * angles)[:, None]
+        factors[:, : config.heads] *= np.float32(config.head_width**-0.5)
+        return factors
+
+    def _rotate(self, mixed: Array, turns: NDArray[np.complex64]) -> None:
+        """Turn queries and keys by their position, in place: each pair of neighbours is a complex number."""
+        heads = turns.shape[1]
+        width = self.config.head_width
+        pairs = mixed[:, : heads * width].reshape(len(mixed), heads, width).view(np.complex64)
+        pairs *= turns
+
+    def _attend(self, queries: Array, memory: Array, mask: Array | None) -> Array:
+        """Attention of queries [T, H * E] over a memory [key or value, G, P, E]; the result is [T, H * E]."""
+        config = self.config
+        count, groups, width = len(queries), config.groups, config.head_width
+        ratio = config.heads // groups
+        grouped = queries.reshape(count, groups, ratio, width).transpose(1, 0, 2, 3)
+        scores = grouped.reshape(groups, count * ratio, width) @ memory[0].transpose(0, 2, 1)
+        if mask is not None:
+            scores += mask
+        scores -= np.maximum.reduce(scores, -1, keepdims=True)
+        np.exp(scores, out=scores)
+        total = np.add.reduce(scores, -1, keepdims=True)
+        mixed = (scores @ memory[1]) / total
+        merged: Array = mixed.reshape(groups, count, ratio, width).transpose(1, 0, 2, 3)
+        return merged.reshape(count, groups * ratio * width)
+
+
+def _causal_mask(start: int, count: int, ratio: int) -> Array | None:
+    """What hides later tokens from earlier ones [T * R, P]; None for a single token, which sees all."""
+    if count == 1:
+        return None
+    mask = np.triu(np.full((count, start + count), HIDDEN), start + 1)
+    return np.repeat(mask, ratio, axis=0)
+
+
+def _gated(gate_up: Array) -> Array:
+    """SwiGLU of [T, 2 F]: silu(gate) * up."""
+    half = gate_up.shape[1] // 2
+    gate = gate_up[:, :half]
+    gated: Array = gate / (np.exp(-gate) + np.float32(1)) * gate_up[:, half:]
+    return gated
+
+
+def _load_layer(file: GGUF, config: LlamaConfig, index: int) -> _Layer:
+    weights = {
+        name: file.load(f"blk.{index}.{name}.weight", shape) for name, shape in config.layer_shapes().items()
+    }
+
+    def join(*names: str) -> Array:
+        return np.ascontiguousarray(np.concatenate([weights[name] for name in names]).T)
+
+    return _Layer(
+        attention_norm=weights["attn_norm"],
+        query_key_value=join("attn_q", "attn_k", "attn_v"),
+        attention_output=join("attn_output"),
+        feed_forward_norm=weights["ffn_norm"],
+        gate_up=join("ffn_gate", "ffn_up"),
+        down=join("ffn_down"),
+    )

@@ -1,0 +1,80 @@
+"""A model file made ready: its tokenizer, chat template, weights, and what its tokens mean to the engine."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from .gguf import GGUF
+from .llama import Llama, LlamaConfig
+from .prompt import PromptWriter
+from .template import ChatTemplate
+from .tokenizer import Tokenizer
+
+__all__ = ["Model"]
+
+# Metadata keys of tokens that end an answer.
+END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+# The token by which a model starts to call a tool. Where no tools are on offer it is no answer.
+TOOL_CALL = "<tool_call>"
+
+
+class Model:
+    """One GGUF file. Opening it reads and checks its head; the weights are read by `weights`, once.
+
+    `ends` are the tokens that end an answer, `forbidden` those that are never picked: control tokens that
+    end nothing, and unused ones. Raises `GGUFError` for a file that this engine cannot run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        file = GGUF(path)
+        self.name = file.text("general.name", "").strip() or file.path.stem
+        self.tokenizer = Tokenizer(file)
+        self.config = LlamaConfig.read(file, len(self.tokenizer))
+        self.ends = frozenset(_token(file, key, len(self.tokenizer)) for key in END_KEYS if key in file.metadata)
+        if not self.ends:
+            raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
+        self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
+        self.prompts = PromptWriter(_template(file, self.tokenizer), self.tokenizer)
+        self._file = file
+        self._weights: Llama | None = None
+        self._loading = threading.Lock()
+
+    def weights(self) -> Llama:
+        """The weights, read at the first call; any thread may ask."""
+        with self._loading:
+            if self._weights is None:
+                self._weights = Llama(self._file, self.config)
+                self._file.close()
+            return self._weights
+
+    def _forbidden(self) -> frozenset[int]:
+        calls = {self.tokenizer.special[TOOL_CALL]} if TOOL_CALL in self.tokenizer.special else set()
+        return (self.tokenizer.control | self.tokenizer.unused | calls) - self.ends
+
+
+def _token(file: GGUF, key: str, vocabulary: int) -> int:
+    return file.integer(key, 0, vocabulary - 1)
+
+
+def _template(file: GGUF, tokenizer: Tokenizer) -> ChatTemplate:
+    source = file.metadata.get("tokenizer.chat_template")
+    if not isinstance(source, str):
+        raise file.error("has no chat template; take a model made for chat (often called 'instruct')")
+    names = {"bos_token": "tokenizer.ggml.bos_token_id", "eos_token": "tokenizer.ggml.eos_token_id"}
+    tokens = {
+        name: tokenizer.pieces[_token(file, key, len(tokenizer))].decode("utf-8", "replace")
+        if key in file.metadata
+        else ""
+        for name, key in names.items()
+    }
+    try:
+        return ChatTemplate(source, **tokens)
+    except jinja2.TemplateError as error:
+        raise file.error(
+            f"has a chat template that does not parse ({error.message:.80}); take another"
+        ) from error

@@ -1,0 +1,277 @@
+"""Messages as a prompt of token ids, in which nothing that a user wrote is ever a control token.
+
+The template is rendered twice: plainly, and with marks around every text that came with the request. Where
+the marked prompt is the plain one with marks added, they show which parts are the template's own, and only
+there control tokens are looked for. Then the text between control tokens is encoded as one, so that the ids
+are the very ones the model was trained on.
+
+A template may also take a text apart (trim it, cut it, change its case), and the marks with it. Then nobody
+can say what is whose, and such a prompt is accepted only if no text of the request spells a control token,
+and if the prompt has the very same control tokens when all that could begin one is taken out of the texts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from ...protocol.errors import BadRequestError
+from ...types.chat.request import (
+    AssistantMessage,
+    DeveloperMessage,
+    FunctionCallRequest,
+    FunctionMessage,
+    FunctionToolCall,
+    Message,
+    RefusalPart,
+    TextPart,
+    ToolMessage,
+)
+from .template import ChatTemplate
+from .tokenizer import Tokenizer
+
+__all__ = ["PromptWriter"]
+
+# What is done with a text of the request before the template sees it; the second argument is its path.
+Visit = Callable[[str, str], str]
+
+OPEN, CLOSE = "\ue000", "\ue001"
+
+
+class PromptWriter:
+    """Writes prompts for one model."""
+
+    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
+        self._template = template
+        self._tokenizer = tokenizer
+        self._openings = str.maketrans({text[0]: "x" for text in tokenizer.special if not text[0].isalnum()})
+
+    def write(self, messages: Sequence[Message], *, most: int) -> list[int]:
+        """The ids of the prompt.
+
+        Raises `BadRequestError` for content that the model cannot take, for what its template refuses, and
+        where the prompt would be longer than `most` tokens, the model's context.
+        """
+        if len(messages) > most:
+            raise _too_long(f"at least {len(messages)}", most)
+        now = datetime.now()
+        segments = self._segments(messages, now)
+        size = sum(len(text.encode("utf-8", "replace")) for text, _ in segments)
+        least = -(-size // self._tokenizer.longest)
+        if least > most:  # not worth the work of counting exactly
+            raise _too_long(f"at least {least}", most)
+        ids = self._encode(segments)
+        if len(ids) >= most:
+            raise _too_long(str(len(ids)), most)
+        return ids
+
+    def _encode(self, segments: list[tuple[str, bool]]) -> list[int]:
+        """Ids of (text, whether it is the template's own); plain text is encoded across segments."""
+        ids: list[int] = []
+        plain: list[str] = []
+        for text, trusted in segments:
+            for part in self._tokenizer.split(text) if trusted else (text,):
+                if isinstance(part, str):
+                    plain.append(part)
+                else:
+                    ids += self._tokenizer.encode("".join(plain))
+                    ids.append(part)
+                    plain.clear()
+        return ids + self._tokenizer.encode("".join(plain))
+
+    def _segments(self, messages: Sequence[Message], now: datetime) -> list[tuple[str, bool]]:
+        """The prompt in parts, each with whether control tokens may be looked for in it."""
+        marks = _Marks()
+        plain = self._render(messages, now, _as_it_is)
+        marked = self._render(messages, now, marks)
+        for path in marks.lost(marked):
+            raise BadRequestError(
+                f"The model's chat template leaves out {path}: it has no place for such a message.", param=path
+            )
+        segments = marks.segments(marked)
+        if segments is not None and "".join(text for text, _ in segments) == plain:
+            return segments
+        self._render(messages, now, self._refuse_control)
+        neutral = self._render(messages, now, self._neutralize)
+        if self._tokenizer.spelled(plain) != self._tokenizer.spelled(neutral):
+            raise BadRequestError(
+                "With these messages the model's chat template writes control tokens that are not its own; "
+                "remove what looks like one from the messages.",
+                param="messages",
+            )
+        return [(plain, True)]
+
+    def _render(self, messages: Sequence[Message], now: datetime, visit: Visit) -> str:
+        described = [
+            _describe(message, f"messages[{index}]", visit, developer=self._template.knows_developer)
+            for index, message in enumerate(messages)
+        ]
+        return self._template.render(described, now)
+
+    def _refuse_control(self, text: str, path: str) -> str:
+        folded = text.casefold()
+        for special in self._tokenizer.special:
+            if special.casefold() in folded:
+                raise BadRequestError(
+                    f"{path} contains {special!r}, a control token of this model, whose chat template does "
+                    "not allow to tell such text from a real one; remove it.",
+                    param=path,
+                )
+        return text
+
+    def _neutralize(self, text: str, path: str) -> str:
+        return text.translate(self._openings)
+
+
+class _Marks:
+    """Marks that nobody can forge around the texts of one request, numbered in the order of their paths."""
+
+    def __init__(self) -> None:
+        self._tag = str(secrets.randbits(64))  # digits, which no change of case disturbs
+        self._paths: list[str] = []
+        self._mark = re.compile(f"([{OPEN}{CLOSE}]){self._tag}-([0-9]+);")
+
+    def __call__(self, text: str, path: str) -> str:
+        """Mark a text inside its white space, which templates like to trim."""
+        core = text.strip()
+        if not core:
+            return text
+        start = text.index(core)
+        name = f"{self._tag}-{len(self._paths)};"
+        self._paths.append(path)
+        return f"{text[:start]}{OPEN}{name}{core}{CLOSE}{name}{text[start + len(core) :]}"
+
+    def lost(self, prompt: str) -> Iterator[str]:
+        """The paths of the contents that did not get into the prompt."""
+        present = {int(match[2]) for match in self._mark.finditer(prompt)}
+        for index, path in enumerate(self._paths):
+            if path.endswith(".content") and index not in present:
+                yield path
+
+    def segments(self, prompt: str) -> list[tuple[str, bool]] | None:
+        """The prompt without marks: (text, whether it lay outside of all marks); None if they do not pair."""
+        segments: list[tuple[str, bool]] = []
+        at, inside = 0, None
+        for match in self._mark.finditer(prompt):
+            segments.append((prompt[at : match.start()], inside is None))
+            kind, index = match.groups()
+            if (inside is None) != (kind == OPEN) or (kind == CLOSE and index != inside):
+                return None
+            inside = index if kind == OPEN else None
+            at = match.end()
+        segments.append((prompt[at:], True))
+        return segments if inside is None else None
+
+
+def _as_it_is(text: str, path: str) -> str:
+    return text
+
+
+def _describe(message: Message, path: str, visit: Visit, *, developer: bool) -> dict[str, Any]:
+    """A message as templates know it: role, content, and what else it has."""
+    described: dict[str, Any] = {
+        "role": _role(message, developer=developer),
+        "content": visit(_content(message, path), f"{path}.content"),
+    }
+    if isinstance(message, AssistantMessage):
+        if message.audio is not None:
+            raise _cannot_take("a spoken answer", f"{path}.audio")
+        reasoning = message.reasoning_content or message.reasoning
+        if reasoning:
+            described["reasoning_content"] = visit(reasoning, f"{path}.reasoning_content")
+        calls = list(_calls(message, path, visit))
+        if calls:
+            described["tool_calls"] = calls
+    elif isinstance(message, ToolMessage):
+        described["tool_call_id"] = visit(message.tool_call_id, f"{path}.tool_call_id")
+    name = getattr(message, "name", None)
+    if name:
+        described["name"] = visit(name, f"{path}.name")
+    return described
+
+
+def _role(message: Message, *, developer: bool) -> str:
+    """The role by the name that templates have for it."""
+    if isinstance(message, DeveloperMessage):
+        return "developer" if developer else "system"
+    return "tool" if isinstance(message, FunctionMessage) else message.role
+
+
+def _content(message: Message, path: str) -> str:
+    """The content as one text; a part that is no text raises `BadRequestError`."""
+    content = message.content
+    if content is None:
+        return getattr(message, "refusal", None) or ""
+    if isinstance(content, str):
+        return content
+    texts: list[str] = []
+    for index, part in enumerate(content):
+        if isinstance(part, TextPart):
+            texts.append(part.text)
+        elif isinstance(part, RefusalPart):
+            texts.append(part.refusal)
+        else:
+            raise _cannot_take(f"content of type {part.type!r}", f"{path}.content[{index}]")
+    return "".join(texts)
+
+
+def _calls(message: AssistantMessage, path: str, visit: Visit) -> Iterator[dict[str, Any]]:
+    """The tool calls of a message, the deprecated function call among them."""
+    if message.function_call is not None:
+        yield {
+            "type": "function",
+            "function": _function(message.function_call, f"{path}.function_call", visit),
+        }
+    for index, call in enumerate(message.tool_calls or ()):
+        where = f"{path}.tool_calls[{index}]"
+        if not isinstance(call, FunctionToolCall):
+            raise _cannot_take("a custom tool call", where)
+        yield {
+            "id": visit(call.id, f"{where}.id"),
+            "type": "function",
+            "function": _function(call.function, f"{where}.function", visit),
+        }
+
+
+def _function(call: FunctionCallRequest, path: str, visit: Visit) -> dict[str, Any]:
+    where = f"{path}.arguments"
+    try:
+        arguments = json.loads(call.arguments or "{}", parse_constant=_not_json)
+        visited = _visit_all(arguments, where, visit)
+    except (ValueError, RecursionError):
+        raise BadRequestError(
+            f"{where} is not JSON that can be read; send back the arguments as they came.", param=where
+        ) from None
+    return {"name": visit(call.name, f"{path}.name"), "arguments": visited}
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _visit_all(value: Any, path: str, visit: Visit) -> Any:
+    """A JSON value with every text in it visited, the names of fields among them."""
+    if isinstance(value, str):
+        return visit(value, path)
+    if isinstance(value, list):
+        return [_visit_all(item, path, visit) for item in value]
+    if isinstance(value, dict):
+        return {visit(name, path): _visit_all(item, path, visit) for name, item in value.items()}
+    return value
+
+
+def _cannot_take(what: str, path: str) -> BadRequestError:
+    return BadRequestError(f"{path} is {what}, and this model takes text only.", param=path)
+
+
+def _too_long(count: str, most: int) -> BadRequestError:
+    return BadRequestError(
+        f"This model's context is {most} tokens, and the messages have {count}, which leaves no room for an "
+        "answer; shorten the messages.",
+        param="messages",
+        code="context_length_exceeded",
+    )

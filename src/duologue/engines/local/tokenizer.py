@@ -1,0 +1,185 @@
+"""Byte-level BPE, as the models of the GPT-2 family use it: text to token ids, and ids to bytes.
+
+Text is cut into words by a pattern, a word into bytes, and neighbouring pieces are merged by rank. Nothing
+in a plain text ever becomes a control token; those are found by `special`, in the template's own text only.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import re
+from collections.abc import Iterator
+
+from .gguf import GGUF
+
+__all__ = ["Tokenizer"]
+
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+# Words up to this many characters are remembered, so many of them.
+MEMO_LENGTH = 32
+MEMO_WORDS = 8192
+
+# The patterns of the model families, in the regular expressions of other libraries' spelling:
+# \p{L} a letter, \p{N} a number, \s white space. `_pattern` writes them in Python's.
+CONTRACTIONS = r"'s|'t|'re|'ve|'m|'ll|'d"
+PATTERNS = {
+    "gpt-2": rf"{CONTRACTIONS}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+",
+    "qwen2": rf"(?i:{CONTRACTIONS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+}
+
+
+class Tokenizer:
+    """The vocabulary of a GGUF file.
+
+    `pieces` are the bytes of each token, `special` the control and user-defined tokens by their text,
+    `control` those of them that only stand for structure. Raises `GGUFError` where the file's vocabulary is
+    not byte-level BPE, or is broken.
+    """
+
+    def __init__(self, file: GGUF) -> None:
+        model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
+        if model != "gpt2" or family not in PATTERNS:
+            known = ", ".join(PATTERNS)
+            raise file.error(
+                f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and this engine knows 'gpt2' "
+                f"tokenizers of the families {known}; take another model"
+            )
+        tokens = file.texts("tokenizer.ggml.tokens")
+        kinds = file.metadata.get("tokenizer.ggml.token_type")
+        if not isinstance(kinds, list) or len(kinds) != len(tokens):
+            raise file.error("does not say the type of each token; convert the model again")
+        letters = _byte_letters()
+        plain = {text: i for i, text in enumerate(tokens) if kinds[i] == NORMAL}
+        self.special = {text: i for i, text in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED) and text}
+        self.control = frozenset(i for i, kind in enumerate(kinds) if kind == CONTROL)
+        self.unused = frozenset(i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED))
+        self.pieces = [_bytes_of(text, kind, letters) for text, kind in zip(tokens, kinds, strict=True)]
+        missing = [letter for letter in letters if letter not in plain]
+        if missing:
+            raise file.error(f"lacks {len(missing)} of the 256 byte tokens; convert the model again")
+        self._bytes = {byte: plain[letter] for letter, byte in letters.items()}
+        self._merges = _merges(file, plain)
+        self._words = _pattern(PATTERNS[family])
+        self._special = _alternatives(self.special)
+        self._remembered = functools.lru_cache(MEMO_WORDS)(self._merge)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @functools.cached_property
+    def longest(self) -> int:
+        """The most bytes a token stands for."""
+        return max(map(len, self.pieces))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, in which nothing is a control token."""
+        ids: list[int] = []
+        for word in self._words.findall(text):
+            ids += self._remembered(word) if len(word) <= MEMO_LENGTH else self._merge(word)
+        return ids
+
+    def decode(self, ids: list[int]) -> bytes:
+        """The bytes of the ids."""
+        return b"".join(self.pieces[i] for i in ids)
+
+    def split(self, text: str) -> Iterator[str | int]:
+        """A trusted text in order: the ids of the special tokens it spells, and the text between them."""
+        for index, part in enumerate(self._special.split(text)):
+            if index % 2:
+                yield self.special[part]
+            elif part:
+                yield part
+
+    def spelled(self, text: str) -> list[str]:
+        """The special tokens that the text spells, in order."""
+        return [match[0] for match in self._special.finditer(text)]
+
+    def _merge(self, word: str) -> tuple[int, ...]:
+        """One word: its bytes, of which the neighbours with the lowest rank are merged until none is left.
+
+        The pieces are a linked list over their first byte's position, so a long word costs n log n.
+        """
+        ids = [self._bytes[byte] for byte in word.encode("utf-8", "replace")]
+        end = len(ids)
+        after = list(range(1, end + 1))
+        before = list(range(-1, end - 1))
+        merges = self._merges
+        queue = [
+            (*merges[pair], at, *pair) for at, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges
+        ]
+        heapq.heapify(queue)
+        while queue:
+            _, merged, at, left, right = heapq.heappop(queue)
+            following = after[at]
+            if ids[at] != left or following == end or ids[following] != right:
+                continue  # one of the two has been merged since
+            ids[at], ids[following] = merged, -1
+            after[at] = following = after[following]
+            if following < end:
+                before[following] = at
+            for start in (before[at], at):
+                pair = (ids[start], ids[after[start]]) if start >= 0 and after[start] < end else None
+                if pair in merges:
+                    heapq.heappush(queue, (*merges[pair], start, *pair))
+        return tuple(i for i in ids if i >= 0)
+
+
+def _byte_letters() -> dict[str, int]:
+    """GPT-2's alphabet: a printable letter for each byte, itself where it is printable."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return {chr(byte if byte in printable else next(others)): byte for byte in range(256)}
+
+
+def _bytes_of(text: str, kind: int, letters: dict[str, int]) -> bytes:
+    if kind == NORMAL and all(letter in letters for letter in text):
+        return bytes(letters[letter] for letter in text)
+    return text.encode("utf-8", "replace")
+
+
+def _merges(file: GGUF, plain: dict[str, int]) -> dict[tuple[int, int] | None, tuple[int, int]]:
+    """What two ids become when they are merged: (rank, id) by pair. Only a normal token can come of it."""
+    merges: dict[tuple[int, int] | None, tuple[int, int]] = {}
+    for rank, rule in enumerate(file.texts("tokenizer.ggml.merges")):
+        left, _, right = rule.partition(" ")
+        if left not in plain or right not in plain or left + right not in plain:
+            raise file.error(f"has a merge {rule[:60]!r} of unknown tokens; convert the model again")
+        merges.setdefault((plain[left], plain[right]), (rank, plain[left + right]))
+    return merges
+
+
+def _alternatives(texts: dict[str, int]) -> re.Pattern[str]:
+    """One group that matches any of the texts, the longest first; nothing where there are none."""
+    ordered = sorted(texts, key=len, reverse=True)
+    return re.compile("(" + ("|".join(map(re.escape, ordered)) or r"(?!)") + ")")
+
+
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """A pattern of the table in Python's spelling, which has no \\p{L} and \\p{N}.
+
+    Python's \\w is letters, numbers and the underscore, its \\d the decimal digits, and its \\s has four
+    control characters too many; the classes are put together from these so that they mean the same.
+    """
+    space = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    numbers = r"\d" + _other_numbers()
+    return re.compile(
+        pattern.replace(r"[^\s\p{L}\p{N}]", rf"(?:(?![{space}])[\W_])")
+        .replace(r"[^\r\n\p{L}\p{N}]", r"(?:(?![\r\n])[\W_])")
+        .replace(r"\p{L}", rf"[^\W_{numbers}]")
+        .replace(r"\p{N}", rf"[{numbers}]")
+        .replace(r"\S", rf"[^{space}]")
+        .replace(r"\s", rf"[{space}]")
+    )
+
+
+def _other_numbers() -> str:
+    r"""The numbers that are no decimal digits (fractions, Roman numerals, ...) for a class; \p{N} less \d."""
+    last = 0x1FFFF  # none are beyond
+    return "".join(
+        chr(code)
+        for code in range(0x80, last)
+        if (letter := chr(code)).isnumeric() and not letter.isdecimal() and not letter.isalpha()
+    )
