@@ -1,0 +1,36 @@
+"""The few words of ASGI that the server speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+__all__ = ["Disconnected", "Receive", "Scope", "Send", "header", "send_body", "send_head"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Disconnected(Exception):
+    """The client went before its request was whole."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A header of the request; None where it is missing or stands more than once."""
+    found = [value for key, value in scope["headers"] if key == name]
+    return found[0].decode("latin-1") if len(found) == 1 else None
+
+
+async def send_head(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    """Send the status and the headers."""
+    encoded = [
+        (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+        for name, value in headers.items()
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:
+    """Send a piece of the body, the last one unless `more` follows."""
+    await send({"type": "http.response.body", "body": body, "more_body": more})
