@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-__all__ = ["Profile", "ServerOptions"]
+__all__ = ["PROFILES", "Profile", "ServerOptions"]
 
 # strict    refuses what is unknown, wrong or unsupported
 # lenient   drops it, and names it in a header of the answer; takes any model name
 # mock      lenient; the double for test suites of clients, with the echo engine only
 Profile = Literal["strict", "lenient", "mock"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if self.api_key is not None and not self.api_key.strip():
             raise ValueError("api_key is empty: give a key, or None for a server without one")
-        if self.profile not in get_args(Profile):
-            raise ValueError(f"profile must be one of {', '.join(get_args(Profile))}, not {self.profile!r}")
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
 
     @property
     def lenient(self) -> bool:

@@ -1,0 +1,102 @@
+"""`duologue chat`: one question, or a conversation."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ..protocol.errors import DuologueError
+from ._endpoint import endpoint
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..types.chat import ChatCompletionMessageParam
+
+__all__ = ["chat"]
+
+# The conventional exit status of a program that Ctrl-C ended.
+INTERRUPTED = 130
+
+# Control characters but newline and tab: what a model writes must not drive the terminal.
+_NO_CONTROLS = {code: None for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  duologue chat "Hello"                     one answer from the built-in model
+  duologue chat                             a conversation; Ctrl-D ends it
+  duologue chat "Hi" --base-url http://127.0.0.1:8000/v1
+  git diff | duologue chat -                the prompt from a pipe
+"""
+)
+@click.argument("prompt", required=False)
+@click.option("--model", help="The model to ask; the endpoint's first one unless given.")
+@click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="The endpoint to ask.")
+def chat(prompt: str | None, model: str | None, base_url: str | None) -> None:
+    """Ask a model PROMPT and show the answer as it comes; without PROMPT, hold a conversation.
+
+    Without an endpoint, the built-in model answers in this process. The key is taken from OPENAI_API_KEY.
+    Ctrl-C stops an answer and keeps what came. PROMPT `-` is read from standard input.
+    """
+    if prompt == "-" or (prompt is None and not sys.stdin.isatty()):
+        prompt = sys.stdin.read()
+    with endpoint(base_url) as client:
+        name = model or _first_model(client)
+        click.echo(f"{name} answers, {f'at {base_url}' if base_url else 'in this process'}.", err=True)
+        if prompt is None:
+            _converse(client, name)
+        elif not _answer(client, name, [{"role": "user", "content": prompt}])[1]:
+            sys.exit(INTERRUPTED)
+
+
+def _first_model(client: Client) -> str:
+    models = client.models.list().data
+    if not models:
+        raise DuologueError("The endpoint lists no models. Name one with --model.")
+    return models[0].id
+
+
+def _converse(client: Client, model: str) -> None:
+    messages: list[ChatCompletionMessageParam] = []
+    while True:
+        try:
+            question = click.prompt("", prompt_suffix="> ", err=True)
+        except click.Abort:  # Ctrl-D, or Ctrl-C at the prompt
+            click.echo(err=True)
+            return
+        messages.append({"role": "user", "content": question})
+        try:
+            answer, _ = _answer(client, model, messages)
+            messages.append({"role": "assistant", "content": answer})
+        except DuologueError as error:
+            messages.pop()
+            click.echo(f"Error: {error}", err=True)
+
+
+def _answer(client: Client, model: str, messages: list[ChatCompletionMessageParam]) -> tuple[str, bool]:
+    """Show the answer to `messages` as it comes: its text, and whether it was not stopped by Ctrl-C."""
+    parts: list[str] = []
+    whole = True
+    try:
+        with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
+            for chunk in stream:
+                parts.append(chunk.text)
+                _show(chunk.text)
+    except KeyboardInterrupt:
+        whole = False
+    finally:
+        click.echo()
+    if not whole:
+        click.echo("(stopped; what came is kept)", err=True)
+    return "".join(parts), whole
+
+
+def _show(text: str) -> None:
+    if sys.stdout.isatty():
+        text = text.translate(_NO_CONTROLS)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
