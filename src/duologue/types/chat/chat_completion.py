@@ -12,7 +12,7 @@ from .chat_completion_message import ChatCompletionMessage
 from .chat_completion_moderation import Moderation
 from .chat_completion_token_logprob import ChatCompletionTokenLogprob
 
-__all__ = ["ChatCompletion", "Choice", "ChoiceLogprobs", "FinishReason", "ServiceTier"]
+__all__ = ["ChatCompletion", "FinishReason", "ServiceTier"]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]

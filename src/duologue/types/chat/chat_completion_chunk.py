@@ -14,14 +14,12 @@ from .chat_completion_token_logprob import ChatCompletionTokenLogprob
 
 __all__ = [
     "ChatCompletionChunk",
-    "Choice",
     "ChoiceDelta",
     "ChoiceDeltaAudio",
     "ChoiceDeltaFunctionCall",
     "ChoiceDeltaToolCall",
     "ChoiceDeltaToolCallCustom",
     "ChoiceDeltaToolCallFunction",
-    "ChoiceLogprobs",
 ]
 
 _DELTA = ("choices", 0, "delta")

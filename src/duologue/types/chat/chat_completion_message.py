@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .._wire import ABSENT, Open, WireObject
 from .chat_completion_audio import ChatCompletionAudio
 from .chat_completion_message_tool_call import ChatCompletionMessageToolCallUnion
 
 if TYPE_CHECKING:
-    from .completion_create_params import ChatCompletionAssistantMessageParam
+    from .chat_completion_message_param import ChatCompletionAssistantMessageParam
 
-__all__ = ["Annotation", "AnnotationURLCitation", "ChatCompletionMessage", "FunctionCall"]
+__all__ = ["Annotation", "AnnotationURLCitation", "ChatCompletionMessage"]
 
 
 class AnnotationURLCitation(WireObject):
@@ -62,14 +62,15 @@ class ChatCompletionMessage(WireObject):
         return self.content or ""
 
     def to_param(self) -> ChatCompletionAssistantMessageParam:
-        """This message as part of the next request: without what only answers carry."""
-        param: dict[str, Any] = {"role": "assistant", "content": self.content}
+        """This message as part of the next request: without what only answers carry, such as reasoning."""
+        param: ChatCompletionAssistantMessageParam = {"role": "assistant", "content": self.content}
         if self.refusal is not None:
             param["refusal"] = self.refusal
-        if self.audio is not None:
+        if self.audio is not None and self.audio.id is not None:
             param["audio"] = {"id": self.audio.id}
         if self.tool_calls:
-            param["tool_calls"] = [call.to_dict() for call in self.tool_calls]
+            param["tool_calls"] = [call.to_param() for call in self.tool_calls]
         if self.function_call is not None:
-            param["function_call"] = self.function_call.to_dict()
-        return param  # type: ignore[return-value]
+            called = self.function_call
+            param["function_call"] = {"arguments": called.arguments or "", "name": called.name}
+        return param

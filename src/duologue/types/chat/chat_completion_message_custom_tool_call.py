@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from .._wire import ABSENT, Open, WireObject
 
-__all__ = ["ChatCompletionMessageCustomToolCall", "Custom"]
+if TYPE_CHECKING:
+    from .chat_completion_message_param import ChatCompletionMessageCustomToolCallParam
+
+__all__ = ["ChatCompletionMessageCustomToolCall"]
 
 
 class Custom(WireObject):
@@ -22,3 +25,11 @@ class ChatCompletionMessageCustomToolCall(WireObject):
     id: str = ABSENT
     custom: Custom = ABSENT
     type: Open[Literal["custom"]] = "custom"
+
+    def to_param(self) -> ChatCompletionMessageCustomToolCallParam:
+        """This call as part of the next request. Its unknown fields go along: some servers need them back."""
+        param = {"type": self.type, **self.to_dict()}
+        # Some servers leave out what is empty.
+        if self.custom is not None and self.custom.input is None:
+            param["custom"] = {**param["custom"], "input": ""}
+        return cast("ChatCompletionMessageCustomToolCallParam", param)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._wire import ABSENT, WireClass, WireObject
 from .chat_completion_message_custom_tool_call import ChatCompletionMessageCustomToolCall
 
-__all__ = ["ChatCompletionMessageFunctionToolCall", "Function"]
+if TYPE_CHECKING:
+    from .chat_completion_message_param import ChatCompletionMessageFunctionToolCallParam
+
+__all__ = ["ChatCompletionMessageFunctionToolCall"]
 
 
 class Function(WireObject):
@@ -24,6 +27,14 @@ class ChatCompletionMessageFunctionToolCall(WireObject):
     id: str = ABSENT
     function: Function = ABSENT
     type: Literal["function"] = "function"
+
+    def to_param(self) -> ChatCompletionMessageFunctionToolCallParam:
+        """This call as part of the next request. Its unknown fields go along: some servers need them back."""
+        param = {"type": self.type, **self.to_dict()}
+        # Some servers leave out what is empty.
+        if self.function is not None and self.function.arguments is None:
+            param["function"] = {**param["function"], "arguments": ""}
+        return cast("ChatCompletionMessageFunctionToolCallParam", param)
 
     @classmethod
     def _variant(cls, fields: Mapping[str, Any]) -> WireClass:

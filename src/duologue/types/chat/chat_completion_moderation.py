@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._wire import ABSENT, Open, WireClass, WireObject
 
-__all__ = ["Moderation", "ModerationError", "ModerationResult", "ModerationResults"]
+__all__ = ["ModerationError", "ModerationResult", "ModerationResults"]
 
 
 class ModerationResult(WireObject):
