@@ -100,8 +100,8 @@ def serve(
         )
     listener = _listen(host, port)
     with listener:
-        print(f"Serving {engine.models[0]} at {_url(listener)}", flush=True)
         server = _server(create_app(engine, api_key=api_key, profile=profile), log_level="warning")
+        print(f"Serving {engine.models[0]} at {_url(listener)}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped properly, and raises it again
             server.run(sockets=[listener])
     if not server.started:
