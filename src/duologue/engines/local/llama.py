@@ -23,7 +23,8 @@ Array = NDArray[np.float32]
 MAX_CONTEXT = 2**20
 # A cache starts with room for this many positions, and doubles when it is full.
 CACHE_STEP = 128
-HIDDEN = np.float32(-1e30)
+# What is added to the score of a position that a token may not see.
+HIDDEN = -1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,15 +254,17 @@ def _causal_mask(start: int, count: int, ratio: int) -> Array | None:
     """What hides later tokens from earlier ones [T * R, P]; None for a single token, which sees all."""
     if count == 1:
         return None
-    mask = np.triu(np.full((count, start + count), HIDDEN), start + 1)
-    return np.repeat(mask, ratio, axis=0)
+    mask: Array = np.full((count, start + count), HIDDEN, np.float32)
+    return np.repeat(np.triu(mask, start + 1), ratio, axis=0)
 
 
 def _gated(gate_up: Array) -> Array:
     """SwiGLU of [T, 2 F]: silu(gate) * up."""
     half = gate_up.shape[1] // 2
-    gate = gate_up[:, :half]
-    gated: Array = gate / (np.exp(-gate) + np.float32(1)) * gate_up[:, half:]
+    gate, up = gate_up[:, :half], gate_up[:, half:]
+    divisor: Array = np.exp(-gate)
+    divisor += 1
+    gated: Array = gate / divisor * up
     return gated
 
 

@@ -35,7 +35,9 @@ class Model:
         self.name = file.text("general.name", "").strip() or file.path.stem
         self.tokenizer = Tokenizer(file)
         self.config = LlamaConfig.read(file, len(self.tokenizer))
-        self.ends = frozenset(_token(file, key, len(self.tokenizer)) for key in END_KEYS if key in file.metadata)
+        self.ends = frozenset(
+            _token(file, key, len(self.tokenizer)) for key in END_KEYS if key in file.metadata
+        )
         if not self.ends:
             raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
         self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)

@@ -27,10 +27,9 @@ from ...types.chat.request import (
     FunctionMessage,
     FunctionToolCall,
     Message,
-    RefusalPart,
-    TextPart,
     ToolMessage,
 )
+from .._content import cannot_take, text_of
 from .template import ChatTemplate
 from .tokenizer import Tokenizer
 
@@ -65,6 +64,10 @@ class PromptWriter:
         if least > most:  # not worth the work of counting exactly
             raise _too_long(f"at least {least}", most)
         ids = self._encode(segments)
+        if not ids:
+            raise BadRequestError(
+                "The model's chat template makes nothing of these messages.", param="messages"
+            )
         if len(ids) >= most:
             raise _too_long(str(len(ids)), most)
         return ids
@@ -90,7 +93,8 @@ class PromptWriter:
         marked = self._render(messages, now, marks)
         for path in marks.lost(marked):
             raise BadRequestError(
-                f"The model's chat template leaves out {path}: it has no place for such a message.", param=path
+                f"The model's chat template leaves out {path}: it has no place for such a message.",
+                param=path,
             )
         segments = marks.segments(marked)
         if segments is not None and "".join(text for text, _ in segments) == plain:
@@ -123,7 +127,7 @@ class PromptWriter:
                 )
         return text
 
-    def _neutralize(self, text: str, path: str) -> str:
+    def _neutralize(self, text: str, _path: str) -> str:
         return text.translate(self._openings)
 
 
@@ -167,7 +171,7 @@ class _Marks:
         return segments if inside is None else None
 
 
-def _as_it_is(text: str, path: str) -> str:
+def _as_it_is(text: str, _path: str) -> str:
     return text
 
 
@@ -175,11 +179,11 @@ def _describe(message: Message, path: str, visit: Visit, *, developer: bool) -> 
     """A message as templates know it: role, content, and what else it has."""
     described: dict[str, Any] = {
         "role": _role(message, developer=developer),
-        "content": visit(_content(message, path), f"{path}.content"),
+        "content": visit(text_of(message, path), f"{path}.content"),
     }
     if isinstance(message, AssistantMessage):
         if message.audio is not None:
-            raise _cannot_take("a spoken answer", f"{path}.audio")
+            raise cannot_take("a spoken answer", f"{path}.audio")
         reasoning = message.reasoning_content or message.reasoning
         if reasoning:
             described["reasoning_content"] = visit(reasoning, f"{path}.reasoning_content")
@@ -201,24 +205,6 @@ def _role(message: Message, *, developer: bool) -> str:
     return "tool" if isinstance(message, FunctionMessage) else message.role
 
 
-def _content(message: Message, path: str) -> str:
-    """The content as one text; a part that is no text raises `BadRequestError`."""
-    content = message.content
-    if content is None:
-        return getattr(message, "refusal", None) or ""
-    if isinstance(content, str):
-        return content
-    texts: list[str] = []
-    for index, part in enumerate(content):
-        if isinstance(part, TextPart):
-            texts.append(part.text)
-        elif isinstance(part, RefusalPart):
-            texts.append(part.refusal)
-        else:
-            raise _cannot_take(f"content of type {part.type!r}", f"{path}.content[{index}]")
-    return "".join(texts)
-
-
 def _calls(message: AssistantMessage, path: str, visit: Visit) -> Iterator[dict[str, Any]]:
     """The tool calls of a message, the deprecated function call among them."""
     if message.function_call is not None:
@@ -229,7 +215,7 @@ def _calls(message: AssistantMessage, path: str, visit: Visit) -> Iterator[dict[
     for index, call in enumerate(message.tool_calls or ()):
         where = f"{path}.tool_calls[{index}]"
         if not isinstance(call, FunctionToolCall):
-            raise _cannot_take("a custom tool call", where)
+            raise cannot_take("a custom tool call", where)
         yield {
             "id": visit(call.id, f"{where}.id"),
             "type": "function",
@@ -262,10 +248,6 @@ def _visit_all(value: Any, path: str, visit: Visit) -> Any:
     if isinstance(value, dict):
         return {visit(name, path): _visit_all(item, path, visit) for name, item in value.items()}
     return value
-
-
-def _cannot_take(what: str, path: str) -> BadRequestError:
-    return BadRequestError(f"{path} is {what}, and this model takes text only.", param=path)
 
 
 def _too_long(count: str, most: int) -> BadRequestError:

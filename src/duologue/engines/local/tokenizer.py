@@ -52,9 +52,13 @@ class Tokenizer:
             raise file.error("does not say the type of each token; convert the model again")
         letters = _byte_letters()
         plain = {text: i for i, text in enumerate(tokens) if kinds[i] == NORMAL}
-        self.special = {text: i for i, text in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED) and text}
+        self.special = {
+            text: i for i, text in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED) and text
+        }
         self.control = frozenset(i for i, kind in enumerate(kinds) if kind == CONTROL)
-        self.unused = frozenset(i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED))
+        self.unused = frozenset(
+            i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED)
+        )
         self.pieces = [_bytes_of(text, kind, letters) for text, kind in zip(tokens, kinds, strict=True)]
         missing = [letter for letter in letters if letter not in plain]
         if missing:
@@ -105,24 +109,27 @@ class Tokenizer:
         end = len(ids)
         after = list(range(1, end + 1))
         before = list(range(-1, end - 1))
-        merges = self._merges
-        queue = [
-            (*merges[pair], at, *pair) for at, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges
-        ]
-        heapq.heapify(queue)
+        queue: list[tuple[int, int, int, int, int]] = []  # rank, merged, position, left, right
+
+        def offer(at: int) -> None:
+            if at >= 0 and (following := after[at]) < end:
+                pair = (ids[at], ids[following])
+                if pair in self._merges:
+                    heapq.heappush(queue, (*self._merges[pair], at, *pair))
+
+        for at in range(end):
+            offer(at)
         while queue:
             _, merged, at, left, right = heapq.heappop(queue)
             following = after[at]
             if ids[at] != left or following == end or ids[following] != right:
                 continue  # one of the two has been merged since
             ids[at], ids[following] = merged, -1
-            after[at] = following = after[following]
-            if following < end:
-                before[following] = at
-            for start in (before[at], at):
-                pair = (ids[start], ids[after[start]]) if start >= 0 and after[start] < end else None
-                if pair in merges:
-                    heapq.heappush(queue, (*merges[pair], start, *pair))
+            after[at] = after[following]
+            if after[at] < end:
+                before[after[at]] = at
+            offer(before[at])
+            offer(at)
         return tuple(i for i in ids if i >= 0)
 
 
@@ -139,9 +146,9 @@ def _bytes_of(text: str, kind: int, letters: dict[str, int]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _merges(file: GGUF, plain: dict[str, int]) -> dict[tuple[int, int] | None, tuple[int, int]]:
+def _merges(file: GGUF, plain: dict[str, int]) -> dict[tuple[int, int], tuple[int, int]]:
     """What two ids become when they are merged: (rank, id) by pair. Only a normal token can come of it."""
-    merges: dict[tuple[int, int] | None, tuple[int, int]] = {}
+    merges: dict[tuple[int, int], tuple[int, int]] = {}
     for rank, rule in enumerate(file.texts("tokenizer.ggml.merges")):
         left, _, right = rule.partition(" ")
         if left not in plain or right not in plain or left + right not in plain:

@@ -1,0 +1,196 @@
+"""One thread that does the work of many requests in turn.
+
+A job is an iterator of turns, each of which takes a short time and gives a list of items for the reader.
+The thread runs one turn of each job after the other, so that all go on at the same pace and none waits for
+another's end. It starts with the first job and ends with the last.
+
+Readers sit on event loops, any number of them. A reader that leaves ends its job before the next turn; the
+job of one that is slow rests until it has caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from ...protocol.errors import InternalServerError
+
+__all__ = ["MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Worker"]
+
+T = TypeVar("T")
+
+# The most sequences that are worked on at once; a request with n choices counts n.
+MAX_LIVE = 128
+# The most requests that wait for a place among them; more are turned away.
+MAX_WAITING = 256
+# How many items a reader may be behind before its job rests.
+MAX_UNREAD = 64
+RETRY_AFTER_S = 1
+
+
+class _End:
+    """What a reader gets last: the error that ended the job, or None for the regular end."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class _Job(Generic[T]):
+    """One reader's work. The worker's lock guards nothing in it but its place in the worker's queues."""
+
+    def __init__(self, turns: Iterable[list[T]], size: int) -> None:
+        self.size = size
+        self.over = False
+        self._turns: Iterator[list[T]] = iter(turns)
+        self._items: deque[T | _End] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._more = asyncio.Event()
+
+    @property
+    def rests(self) -> bool:
+        """Whether its reader must catch up first."""
+        return len(self._items) >= MAX_UNREAD
+
+    def turn(self) -> None:
+        """Run one turn; in the worker's thread."""
+        try:
+            items = next(self._turns, None)
+        except BaseException as error:  # the reader raises it
+            self.end(error)
+            return
+        if items is None:
+            self.end()
+        elif items:
+            self._post(items)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Give the reader its last item; the worker then forgets the job."""
+        self.over = True
+        self._post([_End(error)])
+
+    def release(self) -> None:
+        """Free what the turns hold; in the worker's thread, so never while one runs."""
+        close = getattr(self._turns, "close", None)
+        if close is not None:
+            close()
+
+    async def take(self) -> tuple[T | _End, bool]:
+        """The next item, and whether the job may have been resting before it was taken."""
+        while not self._items:
+            await self._more.wait()
+            self._more.clear()
+        rested = self.rests
+        return self._items.popleft(), rested
+
+    def _post(self, items: Iterable[T | _End]) -> None:
+        self._items.extend(items)
+        try:
+            self._loop.call_soon_threadsafe(self._more.set)
+        except RuntimeError:  # the loop is closed, so nobody reads any more
+            self.over = True
+
+
+class Worker:
+    """The thread and its jobs. `name` is the thread's."""
+
+    def __init__(self, name: str, *, max_live: int = MAX_LIVE, max_waiting: int = MAX_WAITING) -> None:
+        self._name = name
+        self._max_live = max_live
+        self._max_waiting = max_waiting
+        self._live: deque[_Job[Any]] = deque()
+        self._waiting: deque[_Job[Any]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    async def run(self, turns: Iterable[list[T]], *, size: int = 1) -> AsyncGenerator[T, None]:
+        """The items of a job of so many sequences, which ends when the reader closes this iterator.
+
+        Raises what a turn raises, and `InternalServerError` with status 503 where too many jobs wait.
+        """
+        job = _Job(turns, size)
+        self._submit(job)
+        try:
+            while True:
+                item, rested = await job.take()
+                if rested:
+                    self._wake()
+                if isinstance(item, _End):
+                    if item.error is not None:
+                        raise item.error
+                    return
+                yield item
+        finally:
+            self._leave(job)
+
+    def close(self) -> None:
+        """End all jobs and wait for the thread. Their readers get an error; new jobs may come after it."""
+        with self._changed:
+            for job in (*self._live, *self._waiting):
+                job.end(InternalServerError("The engine was closed.", status_code=503))
+            thread = self._thread
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _submit(self, job: _Job[Any]) -> None:
+        with self._changed:
+            if len(self._waiting) >= self._max_waiting:
+                raise InternalServerError(
+                    f"The model is busy and {self._max_waiting} requests are waiting; try again later.",
+                    status_code=503,
+                    headers={"retry-after": str(RETRY_AFTER_S)},
+                )
+            self._waiting.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _leave(self, job: _Job[Any]) -> None:
+        job.over = True
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+            self._changed.notify()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            job.turn()
+
+    def _next(self) -> _Job[Any] | None:
+        """The job whose turn it is, waited for if all of them rest; None, and no thread, if there is none."""
+        with self._changed:
+            while True:
+                self._clear()
+                self._admit()
+                if not self._live:
+                    self._thread = None
+                    return None
+                for _ in range(len(self._live)):
+                    job = self._live[0]
+                    self._live.rotate(-1)
+                    if not job.rests:
+                        return job
+                self._changed.wait()
+
+    def _clear(self) -> None:
+        for job in [job for job in self._live if job.over]:
+            self._live.remove(job)
+            job.release()
+
+    def _admit(self) -> None:
+        """Let jobs in, in the order in which they came; one that is too large for all places, alone."""
+        while self._waiting:
+            size = sum(job.size for job in self._live)
+            if size and size + self._waiting[0].size > self._max_live:
+                return
+            self._live.append(self._waiting.popleft())
