@@ -4,13 +4,14 @@ What each field of a chunk does to the whole is a table, `CHUNK` and those below
 
 - JOIN    texts are put together;
 - ONCE    identity: the first value that says something stays, whatever a server repeats later;
-- LAST    the last value that is not null stays, so a finish reason or usage is never cleared;
+- LAST    the last value that says something stays, so a finish reason or usage is never cleared;
 - EXTEND  lists grow;
+- DROP    what is no part of a completion;
 - a table  the same for an object inside;
 - `Indexed`  a list of objects that are found by their `index`, in whatever order and however sparse.
 
-A field that is in no table is unknown: lists append, anything else keeps its last value. The cost of a
-chunk does not depend on how many came before it.
+What says something is neither null nor `""`. A field that is in no table is unknown: lists append,
+anything else keeps its last value. The cost of a chunk does not depend on how many came before it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
+from ..types._build import Unreadable, build
 from ..types._wire import Origin, WireObject, dump
 from ..types.chat.chat_completion import ChatCompletion
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
-from ..types.completion_usage import CompletionUsage
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
+from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
 
-__all__ = ["Accumulator", "accumulate", "split"]
+__all__ = ["Accumulator", "accumulate", "choice_index", "split"]
 
 
 class Rule(Enum):
@@ -41,10 +43,68 @@ class Rule(Enum):
 JOIN, ONCE, LAST, EXTEND, DROP = Rule
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
+class _Object(dict[str, Any]):
+    """An object in the making."""
+
+
+class _Objects(dict[int, _Object]):
+    """Objects in the making, by their index: choices."""
+
+    def find(self, item: Any, position: int, count: int) -> int:
+        """The key of the object that an item of a chunk, at `position` of `count`, is a part of."""
+        del count
+        return choice_index(item, position)
+
+
+class _ToolCalls(_Objects):
+    """Tool calls in the making, in their order.
+
+    A part without an index belongs to the call with its id, else to the call that came last; the parts of
+    several calls in one chunk stand in their order. A part with an id and a name of its own, under an index
+    that is taken, begins another call: some servers number every parallel call 0.
+    """
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._by_id: dict[str, int] = {}
+        self._moved: dict[int, int] = {}  # from an index that was taken to its latest call
+
+    def find(self, item: Any, position: int, count: int) -> int:
+        call = cast("ChoiceDeltaToolCall", item)
+        index: int | None = call.index
+        unnumbered = index is None or index < 0
+        key = self._by_id.get(call.id) if call.id and (unnumbered or index in self._moved) else None
+        if key is None and unnumbered:
+            key = self._last + 1 if call.id else position if count > 1 else max(self._last, 0)
+        elif key is None:
+            key = self._moved.get(call.index, call.index)
+            if self._is_another(call, key):
+                key = self._moved[call.index] = self._last + 1
+        if call.id:
+            self._by_id.setdefault(call.id, key)
+        self._last = max(self._last, key)
+        return key
+
+    def _is_another(self, call: ChoiceDeltaToolCall, key: int) -> bool:
+        named = any(part is not None and part.name for part in (call.function, call.custom))
+        unheard = bool(call.id) and call.id not in self._by_id
+        return named and unheard and bool(self.get(key, _NOTHING).get("id"))
+
+
+def choice_index(choice: Choice, position: int) -> int:
+    """The index of a choice of a chunk: its position there where the index is missing or negative."""
+    index: int | None = choice.index
+    return position if index is None or index < 0 else index
+
+
 class Indexed(NamedTuple):
-    """Objects that are found by their `index`; `table` says how each grows."""
+    """A list of objects: `table` says how each grows, `kind` finds the one that goes on."""
 
     table: Table
+    kind: type[_Objects]
 
 
 Table = Mapping[str, "Rule | Table | Indexed"]
@@ -59,7 +119,7 @@ DELTA: Table = {
     "refusal": JOIN,
     "reasoning_content": JOIN,
     "reasoning": JOIN,
-    "tool_calls": Indexed(TOOL_CALL),
+    "tool_calls": Indexed(TOOL_CALL, _ToolCalls),
     "function_call": FUNCTION,
     "audio": AUDIO,
 }
@@ -70,21 +130,13 @@ CHUNK: Table = {
     "object": DROP,
     "created": ONCE,
     "model": ONCE,
-    "choices": Indexed(CHOICE),
+    "choices": Indexed(CHOICE, _Objects),
     "service_tier": LAST,
     "system_fingerprint": LAST,
     "usage": LAST,
     "moderation": LAST,
     "obfuscation": DROP,  # padding against traffic analysis, no part of the answer
 }
-
-
-class _Object(dict[str, Any]):
-    """An object in the making."""
-
-
-class _Objects(dict[int, _Object]):
-    """Objects in the making, by their index."""
 
 
 class _Texts(list[str]):
@@ -110,9 +162,11 @@ class Accumulator:
         _merge(state, chunk, CHUNK)
         self._stamp = (chunk.system_fingerprint, chunk.service_tier)
         if state.get("id") and state.get("created") and state.get("model"):
-            for index, choice in state.get("choices", {}).items():
-                if index not in self._contents and "content" in choice.get("delta", ()):
-                    self._contents[index] = choice["delta"]["content"]
+            for position, choice in enumerate(chunk.choices):
+                index = choice_index(choice, position)
+                texts = state["choices"][index]["delta"].get("content")
+                if texts is not None:
+                    self._contents[index] = texts
 
     def add_plain(self, chunk: ChatCompletionChunk, choice: Choice) -> None:
         """Take one more chunk that `fast_chunk` has found to hold nothing but content for `choice`."""
@@ -131,12 +185,8 @@ class Accumulator:
         values["choices"] = [
             _choice(index, choice) for index, choice in sorted(self._state.get("choices", {}).items())
         ]
+        _check(ChatCompletion, values, "metadata")
         return typed(ChatCompletion, values)
-
-    @property
-    def usage(self) -> CompletionUsage | None:
-        """The last token counts that came."""
-        return cast("CompletionUsage | None", self._state.get("usage"))
 
 
 def accumulate(chunks: Iterable[ChatCompletionChunk]) -> ChatCompletion | None:
@@ -158,7 +208,7 @@ def split(completion: ChatCompletion) -> list[ChatCompletionChunk]:
     choices = values.pop("choices", [])
     head = {name: values.pop(name) for name in _HEAD if name in values}
     head["object"] = "chat.completion.chunk"
-    pieces = [piece for choice in choices for piece in _pieces(choice)]
+    pieces = [piece for at, choice in enumerate(choices) for piece in _pieces(choice, at)]
     parts: list[dict[str, Any]] = [{"choices": [piece]} for piece in pieces]
     if usage is not None or not parts:
         parts.append({"choices": [], "usage": usage})
@@ -170,25 +220,26 @@ def split(completion: ChatCompletion) -> list[ChatCompletionChunk]:
 _HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
-def _pieces(choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _pieces(choice: dict[str, Any], position: int) -> Iterator[dict[str, Any]]:
     """The choices of the chunks that make up one choice of a completion."""
     rest = dict(choice)
-    index, message, logprobs = rest.pop("index"), rest.pop("message"), rest.pop("logprobs", None)
+    index = rest.pop("index", position)
+    message, logprobs = rest.pop("message", {}), rest.pop("logprobs", None)
 
-    def piece(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
-        return {"index": index, "delta": delta, "finish_reason": None, **more}
+    def piece(delta: dict[str, Any], more: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+        return {"finish_reason": None, **more, "index": index, "delta": delta}
 
     apart = [name for name in message if name in DELTA and name not in ("role", "tool_calls")]
     yield piece({name: item for name, item in message.items() if name not in (*apart, "tool_calls")})
     for name in apart:
         if message[name] is not None:
-            yield piece({name: message[name]}, logprobs=logprobs)
+            yield piece({name: message[name]}, {"logprobs": logprobs})
             logprobs = None
     for at, call in enumerate(message.get("tool_calls") or ()):
-        yield piece({"tool_calls": [{"index": at, **call}]})
+        yield piece({"tool_calls": [{**call, "index": at}]})
     if message.get("tool_calls") == []:
         yield piece({"tool_calls": []})
-    yield piece({}, logprobs=logprobs, **rest)
+    yield piece({}, {**rest, "logprobs": logprobs})
 
 
 def _merge(state: _Object, obj: WireObject, table: Table) -> None:
@@ -197,51 +248,53 @@ def _merge(state: _Object, obj: WireObject, table: Table) -> None:
         if value is not None:
             _apply(state, name, value, table.get(name))
     for name, value in _extra(obj).items():
-        if value is not None:
-            _apply(state, name, value, table.get(name))
+        _apply_unknown(state, name, value)
 
 
 def _apply(state: _Object, name: str, value: Any, rule: Rule | Table | Indexed | None) -> None:
     if rule is None:
-        rule = EXTEND if isinstance(value, list) else LAST
-    if rule is JOIN:
+        _apply_unknown(state, name, value)
+    elif rule is JOIN:
         state.setdefault(name, _Texts()).append(value)
     elif rule is ONCE:
         if not state.get(name):
             state[name] = value
     elif rule is LAST:
-        state[name] = value
+        if value != "" or not state.get(name):
+            state[name] = value
     elif rule is EXTEND:
-        if not isinstance(state.get(name), _List):
-            state[name] = _List()
-        state[name].extend(value)
+        state.setdefault(name, _List()).extend(value)
     elif isinstance(rule, Indexed):
-        _merge_indexed(state.setdefault(name, _Objects()), value, rule.table)
+        states = state.setdefault(name, rule.kind())
+        for position, item in enumerate(value):
+            key = states.find(item, position, len(value))
+            _merge(states.setdefault(key, _Object()), item, rule.table)
     elif rule is not DROP:
         _merge(state.setdefault(name, _Object()), value, cast("Table", rule))
 
 
-def _merge_indexed(states: _Objects, items: list[Any], table: Table) -> None:
-    for position, item in enumerate(items):
-        index = item.index if item.index is not None else _guess(states, item, position)
-        _merge(states.setdefault(index, _Object()), item, table)
-
-
-def _guess(states: _Objects, item: Any, position: int) -> int:
-    """The index of an object that came without one: by its id, else the next one, else by position."""
-    identity = getattr(item, "id", None)
-    if identity:
-        for index, state in states.items():
-            if state.get("id") == identity:
-                return index
-        return max(states, default=-1) + 1
-    return max(states, default=0) if position == 0 else position
+def _apply_unknown(state: _Object, name: str, value: Any) -> None:
+    if isinstance(value, list):
+        if not isinstance(state.get(name), _List):
+            state[name] = _List()
+        state[name].extend(value)
+    elif value is not None or name not in state:
+        state[name] = value
 
 
 def _choice(index: int, state: _Object) -> dict[str, Any]:
     values = _value(state)
-    message = {"content": None, "refusal": None, **values.pop("delta", {})}
+    message = {"role": "assistant", "content": None, "refusal": None, **values.pop("delta", {})}
+    _check(ChatCompletionMessage, message, "annotations")
     return {"finish_reason": None, "index": index, "logprobs": None, **values, "message": message}
+
+
+def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:
+    """Leave out a field that a completion has and a chunk has not, so that nobody has checked it before."""
+    try:
+        build(cls, {name: values.get(name)})
+    except Unreadable:
+        del values[name]
 
 
 def _value(held: Any) -> Any:

@@ -20,7 +20,17 @@ from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
 from .errors import APIResponseValidationError
 
-__all__ = ["decode", "decode_chunk", "decode_completion", "encode", "fast_chunk", "loads", "to_text", "typed"]
+__all__ = [
+    "decode",
+    "decode_chunk",
+    "decode_completion",
+    "encode",
+    "fast_chunk",
+    "is_strict",
+    "loads",
+    "to_text",
+    "typed",
+]
 
 W = TypeVar("W", bound=WireObject)
 
@@ -82,7 +92,7 @@ def decode(cls: type[W], data: bytes) -> W:
         obj: W = _decoder(cls).decode(data)
     except _ODD:
         return typed(cls, loads(data), data)
-    obj._wire = data
+    obj._wire = Origin(data, ())  # not the bare bytes: the class may be at home inside an event
     _link(obj, data, ())
     return obj
 
@@ -90,11 +100,20 @@ def decode(cls: type[W], data: bytes) -> W:
 def loads(data: bytes) -> Any:
     """The JSON value in `data`, as tolerant as can be; raises `APIResponseValidationError`."""
     try:
-        return json.loads(data.decode("utf-8", "replace"))
+        return json.loads(data.decode("utf-8-sig", "replace"))
     except RecursionError:
         raise _unreadable("it is nested too deeply", data) from None
     except ValueError as error:
         raise _unreadable(f"it is not JSON ({error})", data) from None
+
+
+def is_strict(data: bytes) -> bool:
+    """Whether `data` is JSON to the letter: no NaN, no invalid UTF-8, no half of a surrogate pair."""
+    try:
+        msgspec.json.decode(data)
+    except _ODD:
+        return False
+    return True
 
 
 def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
@@ -110,19 +129,27 @@ def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
 def encode(obj: WireObject) -> bytes:
     """The JSON of an object, with every field it came with.
 
-    An object that nobody changed gives back the very bytes it was decoded from. Otherwise it is valid JSON
-    even where the source was not: NaN becomes null, a lone surrogate stays as its escape.
+    An object that nobody changed gives back the very bytes it was decoded from, if they are strict JSON.
+    What comes out always is: NaN becomes null, a lone surrogate stays as its escape.
     """
-    raw = getattr(obj, "_wire", None)
-    if isinstance(raw, Origin):
-        raw = raw.raw if not raw.place else None
-    if raw is not None:
-        try:
-            if _decoder(type(obj)).decode(raw) == obj:
-                return bytes(raw)
-        except _ODD:
-            pass
+    if getattr(obj, "_wire", None) is not None:
+        raw = obj.wire.raw
+        if _stands_for(raw, obj):
+            return raw
     return to_text(dump(obj))
+
+
+def _stands_for(raw: bytes, obj: WireObject) -> bool:
+    """Whether `raw` is strict JSON that reads as `obj` does now."""
+    try:
+        if _decoder(type(obj)).decode(raw) == obj:
+            return True
+    except _ODD:
+        pass
+    try:
+        return is_strict(raw) and dump(build(type(obj), loads(raw))) == dump(obj)
+    except (APIResponseValidationError, Unreadable):
+        return False
 
 
 def to_text(value: Any) -> bytes:

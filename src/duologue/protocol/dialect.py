@@ -25,8 +25,8 @@ RULES: dict[str, Rule] = {
     "no-usage": Rule("report", "usage was asked for and never came"),
     "empty-data": Rule("tolerate", "an event had empty data"),
     "comment-as-data": Rule("tolerate", "a keep-alive comment was sent as data"),
-    "trailing-bytes": Rule("report", "bytes followed the last whole event"),
-    "odd-json": Rule("tolerate", "an event is no strict JSON of the protocol's types"),
+    "trailing-bytes": Rule("report", "something other than `[DONE]` followed the last whole event"),
+    "odd-json": Rule("tolerate", "an event is no strict JSON: NaN, invalid UTF-8, half a surrogate pair"),
 }
 
 

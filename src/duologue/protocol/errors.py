@@ -24,6 +24,7 @@ had arrived when a client raised one is in `completion` and `usage`: nothing is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,9 +101,9 @@ class APIError(DuologueError):
         fields: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
         self.request = request
         self.body = body
-        self.type: str | None = type if type is not None else _string(fields.get("type"))
-        self.param: str | None = param if param is not None else _string(fields.get("param"))
-        self.code: str | None = code if code is not None else _string(fields.get("code"))
+        self.type = _string(type if type is not None else fields.get("type"))
+        self.param = _string(param if param is not None else fields.get("param"))
+        self.code = _string(code if code is not None else fields.get("code"))
 
 
 class APIStatusError(APIError):
@@ -194,6 +195,9 @@ class APITimeoutError(APIConnectionError):
     """A deadline passed; `phase` is `connect`, `headers`, `idle` or `total`."""
 
     phase: str | None = None
+
+    def __init__(self, message: str = "Request timed out.", request: Any = None, *, body: Any = None) -> None:
+        super().__init__(message, request, body=body)
 
 
 class StreamTruncatedError(APIConnectionError):
@@ -304,19 +308,18 @@ def error_from_body(body: Any, *, status: int | None = None, response: Any = Non
     and is a plain `APIError` where they stand for none.
     """
     fields = _error_fields(body)
-    message = _string(fields.get("message")) or _string(fields.get("detail")) or _fallback(body, status)
+    message = _string(fields.get("message")) or _detail(fields.get("detail")) or _fallback(body, status)
     if status is None:
         status = _status_of(fields)
     if status is None:
         return APIError(message, body=fields)
-    error = row_of(status).error(message, response=response, body=fields, status_code=status)
-    return error
+    return row_of(status).error(message, response=response, body=fields, status_code=status)
 
 
 def _error_fields(body: Any) -> Mapping[str, Any]:
     """The object that holds message, type, param and code, wherever a server put it."""
     if isinstance(body, Mapping):
-        inner = body.get("error")
+        inner = body.get("error", body.get("detail"))
         if isinstance(inner, Mapping):
             return inner
         if isinstance(inner, str):
@@ -328,8 +331,8 @@ def _error_fields(body: Any) -> Mapping[str, Any]:
 def _status_of(fields: Mapping[str, Any]) -> int | None:
     for name in ("status", "status_code", "code", "type"):
         word = fields.get(name)
-        if isinstance(word, str) and word.isdigit():
-            word = int(word)
+        if isinstance(word, str) and re.fullmatch("[45][0-9][0-9]", word):
+            return int(word)
         if isinstance(word, int) and 400 <= word <= 599:
             return word
         if isinstance(word, str) and word in STATUS_OF_WORD:
@@ -337,9 +340,25 @@ def _status_of(fields: Mapping[str, Any]) -> int | None:
     return None
 
 
+def _detail(detail: Any) -> str | None:
+    """FastAPI's `detail`: a text, or a list of what is wrong where."""
+    if not isinstance(detail, list):
+        return _string(detail)
+    return "; ".join(_problem(entry) for entry in detail if isinstance(entry, Mapping)) or None
+
+
+def _problem(entry: Mapping[str, Any]) -> str:
+    place, what = entry.get("loc"), _string(entry.get("msg"))
+    steps = [_string(step) or "?" for step in place] if isinstance(place, list) else []
+    return f"{'.'.join(steps)}: {what}" if steps else f"{what}"
+
+
 def _fallback(body: Any, status: int | None) -> str:
     where = "An error came in the stream" if status is None else f"The server answered with status {status}"
-    return f"{where}: {str(body)[:500]}" if body else f"{where} and said nothing more."
+    try:
+        return f"{where}: {str(body)[:500]}" if body else f"{where} and said nothing more."
+    except RecursionError:
+        return f"{where} and a body that is nested too deeply to be shown."
 
 
 def _string(value: Any) -> str | None:

@@ -3,29 +3,31 @@
 The outcome rests on the events alone; how the transport ended only chooses the words, because a transport
 cannot be trusted to know (a close-delimited body looks whole wherever it is cut).
 
-| what happened                                                    | outcome     | error                        |
-|------------------------------------------------------------------|-------------|------------------------------|
-| every expected choice finished, then `[DONE]` or any end of body | `complete`  | none                         |
-| `[DONE]` or end of body with an unfinished choice                | `truncated` | `StreamTruncatedError`       |
-| a deadline passed                                                | `truncated` | `StreamTimeoutError`         |
-| an error event, whenever it comes                                | `failed`    | the class its status has     |
-| an event over the limit, or that cannot be read                  | `failed`    | `APIResponseValidationError` |
-| the caller left                                                  | `cancelled` | none                         |
+| what happened                                     | outcome     | error                        |
+|---------------------------------------------------|-------------|------------------------------|
+| every expected choice finished, then `[DONE]` or  | `complete`  | none                         |
+| any end of the body                               |             |                              |
+| `[DONE]` or end of body with an unfinished choice | `truncated` | `StreamTruncatedError`       |
+| a deadline passed with an unfinished choice       | `truncated` | `StreamTimeoutError`         |
+| an error event, whenever it comes                 | `failed`    | the class its status has     |
+| an event over the limit, or that cannot be read   | `failed`    | `APIResponseValidationError` |
+| the caller left                                   | `cancelled` | none                         |
 
-A choice has finished once it has a finish reason, or for audio its closing `expires_at`. Expected are the
-indexes 0 … n-1 of the request, and every index that came.
+A choice has finished once it has a finish reason (`""` is none), or for audio its closing `expires_at`.
+Expected are the indexes 0 … n-1 of the request, and every index that came.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
-from .accumulate import Accumulator
-from .codec import fast_chunk, loads, typed
+from .accumulate import Accumulator, choice_index
+from .codec import fast_chunk, is_strict, loads, typed
 from .dialect import Deviation
 from .errors import (
     APIError,
@@ -43,6 +45,12 @@ __all__ = ["Ending", "Outcome", "StreamReader"]
 Outcome = Literal["complete", "truncated", "failed", "cancelled"]
 # How a body can end: as the transport sees it, or because a deadline of the client passed.
 Ending = Literal["eof", "reset", "timeout"]
+
+# How much is kept of a body that holds no event, to show what came instead of a stream.
+MAX_TAIL_BYTES = 64 * 1024
+
+# How an error begins whose text a server has not escaped, so that it is no JSON.
+_ERROR_LIKE = re.compile(rb'\s*\{\s*"error"\s*:')
 
 _TRUNCATED: Mapping[str, str] = {
     "unfinished": "The server said [DONE] before {missing} had finished.",
@@ -79,6 +87,7 @@ class StreamReader:
         self._usage: CompletionUsage | None = None
         self._usage_asked = usage_asked
         self._events = 0
+        self._beginning = bytearray()  # of the body, until there is an event
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -102,6 +111,8 @@ class StreamReader:
                 chunks.append(chunk)
             if self.outcome is not None:
                 return chunks
+        if not self._events:
+            self._beginning += data[: MAX_TAIL_BYTES - len(self._beginning)]
         if self._sse.overflow:
             self._fail(
                 APIResponseValidationError(
@@ -115,14 +126,16 @@ class StreamReader:
         """The body has ended, or the client gave it up; `why` says which deadline passed."""
         if self.outcome is not None:
             return
-        tail = self._sse.tail() if ending == "eof" else None
+        tail = self._sse.tail()
+        if tail is None and not self._events and self._beginning:
+            tail = Event(bytes(self._beginning))
         if tail is not None and self._read_tail(tail):
             return
-        if not self._open:
+        if self._open:
+            self._truncate(ending, why, tail)
+        else:
             self._met("no-done")
             self._complete()
-            return
-        self._truncate(ending, why, tail)
 
     def cancel(self) -> None:
         """The caller left before the end."""
@@ -154,8 +167,8 @@ class StreamReader:
 
     def _take(self, chunk: ChatCompletionChunk) -> None:
         for position, choice in enumerate(chunk.choices):
-            index = choice.index if choice.index is not None else position
-            if choice.finish_reason is not None or _audio_ended(choice):
+            index = choice_index(choice, position)
+            if choice.finish_reason or _audio_ended(choice):
                 self._finished.add(index)
                 self._open.discard(index)
             elif index not in self._finished:
@@ -181,21 +194,25 @@ class StreamReader:
                 return None
             chunk = typed(ChatCompletionChunk, value, data)
         except APIResponseValidationError as error:
-            if event.event == "error":  # whatever it says, it is an error
+            if event.event == "error" or _ERROR_LIKE.match(data):  # whatever it says, it is an error
                 self._fail(error_from_body(event.text), data)
             else:
                 self._fail(error, data)
             return None
+        if not is_strict(data):
+            self._met("odd-json")
         return chunk
 
     def _is_error(self, value: Any, event: Event) -> bool:
-        if event.event == "error" or (isinstance(value, Mapping) and value.get("error")):
+        """Whether an event says that something went wrong; then the outcome is set."""
+        fields: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+        if event.event == "error" or fields.get("error") or fields.get("object") == "error":
             self._fail(error_from_body(value), event.data)
             return True
         return False
 
     def _read_tail(self, tail: Event) -> bool:
-        """Whether bytes after the last whole event decided the outcome: `[DONE]` counts, an error is raised."""
+        """Whether what follows the last whole event decided the outcome: `[DONE]` and an error do."""
         if tail.data.strip() == b"[DONE]":
             self._met("done-unterminated")
             self._done()
@@ -223,6 +240,8 @@ class StreamReader:
         self.outcome = "truncated"
         missing = ", ".join(f"choice {index}" for index in sorted(self._open))
         message = _TRUNCATED[reason].format(missing=missing, why=why)
+        if tail is not None and not self._events:
+            message += f" No event came; the body begins with {tail.data[:80]!r}."
         error = StreamTimeoutError(message) if reason == "timeout" else StreamTruncatedError(message)
         error.reason = reason
         error.tail = tail.data if tail is not None else None

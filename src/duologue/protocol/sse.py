@@ -57,8 +57,7 @@ class EventDecoder:
         self._skip_newline = False  # the last line ended in \r: a \n now belongs to it
         self._started = False  # past the place of a byte order mark
         self._fresh = True  # between two events, with nothing buffered: the fast path may run
-        self._data: list[bytes] = []
-        self._size = 0
+        self._data = bytearray()  # of the unfinished event, a \n after each line
         self._event = ""
 
     def feed(self, data: bytes) -> list[Event]:
@@ -81,6 +80,8 @@ class EventDecoder:
                 events.append(Event(block[6:], "message", self._id))
             else:
                 events += self._feed_lines(block + b"\n\n")
+                if self.overflow:
+                    break
         return events
 
     def _feed_lines(self, data: bytes) -> list[Event]:
@@ -131,9 +132,9 @@ class EventDecoder:
         if colon and value[:1] == b" ":
             value = value[1:]
         if name == b"data":
-            self._data.append(value)
-            self._size += len(value) + 1
-            if self._size - 1 > self.max_event_bytes:
+            self._data += value
+            self._data += b"\n"
+            if len(self._data) - 1 > self.max_event_bytes:
                 self.overflow = True
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
@@ -146,8 +147,8 @@ class EventDecoder:
 
     def _dispatch(self) -> Event | None:
         data, kind = self._data, self._event
-        self._data, self._size, self._event = [], 0, ""
-        return Event(b"\n".join(data), kind or "message", self._id) if data else None
+        self._data, self._event = bytearray(), ""
+        return Event(bytes(data[:-1]), kind or "message", self._id) if data else None
 
     def tail(self) -> Event | None:
         """What stands after the last whole event, read as if its blank line had come.
