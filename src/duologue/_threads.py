@@ -20,7 +20,14 @@ _END: Any = object()
 
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
     """What `function(*args)` returns, run in a worker thread with the caller's context variables."""
-    return await asyncio.to_thread(function, *args)
+
+    def call() -> T:
+        try:
+            return function(*args)
+        except StopIteration as error:  # a future cannot hold it, and would never be done
+            raise RuntimeError(f"{function!r} raised StopIteration") from error
+
+    return await asyncio.to_thread(call)
 
 
 async def iterate_in_thread(items: Iterable[T]) -> AsyncIterator[T]:
@@ -40,8 +47,9 @@ async def iterate_in_thread(items: Iterable[T]) -> AsyncIterator[T]:
             left.set()
 
     def produce() -> None:
-        iterator = iter(items)
+        iterator: Any = None
         try:
+            iterator = iter(items)
             for item in iterator:
                 room.acquire()
                 if left.is_set():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 import msgspec
 
@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+# A number of tokens, or an index.
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Event(msgspec.Struct, gc=False):
     """The base of everything an engine yields. `choice` is the index of the choice it belongs to."""
 
@@ -48,26 +52,26 @@ class Text(_Event):
     """A piece of the answer. `logprobs` cover exactly this text; `tokens` says how many tokens it took."""
 
     text: str
-    choice: int = 0
+    choice: Count = 0
     logprobs: list[ChatCompletionTokenLogprob] | None = None
-    tokens: int | None = None
+    tokens: Count | None = None
 
 
 class Reasoning(_Event):
     """A piece of the thoughts before the answer."""
 
     text: str
-    choice: int = 0
-    tokens: int | None = None
+    choice: Count = 0
+    tokens: Count | None = None
 
 
 class Refusal(_Event):
     """A piece of a refusal, which stands in place of the answer."""
 
     text: str
-    choice: int = 0
+    choice: Count = 0
     logprobs: list[ChatCompletionTokenLogprob] | None = None
-    tokens: int | None = None
+    tokens: Count | None = None
 
 
 class ToolCall(_Event):
@@ -78,8 +82,8 @@ class ToolCall(_Event):
 
     name: str
     id: str | None = None
-    index: int = 0
-    choice: int = 0
+    index: Count = 0
+    choice: Count = 0
     type: Literal["function", "custom"] = "function"
 
 
@@ -87,9 +91,9 @@ class ToolArguments(_Event):
     """A piece of the arguments (JSON text), or of a custom tool's input, of the call at `index`."""
 
     text: str
-    index: int = 0
-    choice: int = 0
-    tokens: int | None = None
+    index: Count = 0
+    choice: Count = 0
+    tokens: Count | None = None
 
 
 class Audio(_Event):
@@ -99,26 +103,26 @@ class Audio(_Event):
     data: str | None = None
     transcript: str | None = None
     expires_at: int | None = None
-    choice: int = 0
+    choice: Count = 0
 
 
 class Usage(_Event):
     """The engine's own count of tokens, for all choices together. The last one yielded counts."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    accepted_prediction_tokens: int | None = None
-    rejected_prediction_tokens: int | None = None
+    prompt_tokens: Count
+    completion_tokens: Count
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    accepted_prediction_tokens: Count | None = None
+    rejected_prediction_tokens: Count | None = None
 
 
 class Finish(_Event):
     """The end of one choice. A choice without one ends as `tool_calls` if it called a tool, else `stop`."""
 
     reason: FinishReason
-    choice: int = 0
+    choice: Count = 0
 
 
 class Head(_Event):
@@ -139,11 +143,10 @@ Event = Text | Reasoning | Refusal | ToolCall | ToolArguments | Audio | Usage | 
 
 # What becomes of a request parameter that is not at its default:
 #   native       the engine honours it;
-#   emulated     the server honours it in the engine's place;
 #   inert        it has by its nature no effect on the answer;
 #   delegated    the engine is handed it and may honour it; the answer's headers say so;
 #   unsupported  the request is refused.
-Support = Literal["native", "emulated", "inert", "delegated", "unsupported"]
+Support = Literal["native", "inert", "delegated", "unsupported"]
 
 
 @runtime_checkable
@@ -190,19 +193,24 @@ class FunctionEngine:
     ) -> None:
         name = model or getattr(function, "__name__", None) or type(function).__name__
         self._function = function
-        self._blocks = not _is_async(function)
         self.models: Sequence[str] = (name,)
         self.supports: Mapping[str, Support] = {
             **dict.fromkeys(DELEGATED, "delegated"),
             **dict.fromkeys(native, "native"),
         }
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
-        """Yield what the function yields or returns."""
+    def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
+        """What the function yields or returns, as it makes it."""
+        if _is(inspect.isasyncgenfunction, self._function):
+            return cast("AsyncIterator[Event | str]", self._function(request))
+        return self._answer(request)
+
+    async def _answer(self, request: ChatRequest) -> AsyncIterator[Event | str]:
         # Imported here, because the protocol knows this module and must not bring in an event loop.
         from ._threads import iterate_in_thread, run_in_thread
 
-        answer = await run_in_thread(self._function, request) if self._blocks else self._function(request)
+        blocks = not _is(inspect.iscoroutinefunction, self._function)
+        answer = await run_in_thread(self._function, request) if blocks else self._function(request)
         if inspect.isawaitable(answer):
             answer = await answer
         if isinstance(answer, (str, _Event)):
@@ -215,7 +223,7 @@ class FunctionEngine:
             finally:
                 if isinstance(iterator, _Closeable):
                     await iterator.aclose()
-        elif isinstance(answer, Iterable):
+        elif isinstance(answer, Iterable) and not isinstance(answer, (Mapping, bytes, bytearray)):
             async for event in iterate_in_thread(answer):
                 yield event
         elif answer is not None:
@@ -227,21 +235,25 @@ class _Closeable(Protocol):
     async def aclose(self) -> None: ...
 
 
-def _is_async(function: Any) -> bool:
-    target = function if inspect.isroutine(function) else type(function).__call__
-    return inspect.isasyncgenfunction(target) or inspect.iscoroutinefunction(target)
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    """Whether a function, or what an object does when it is called, is of a kind that `inspect` knows."""
+    return kind(function) or kind(type(function).__call__)
 
 
 def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ()) -> Engine:
     """An engine from an engine, a function, or an object that can be called with a request.
 
-    `model` is the id it answers to (the function's name unless given); `native` lists the parameters that
-    the function honours itself. Raises `TypeError` for anything else.
+    For a function, `model` is the id it answers to (its name unless given), and `native` lists the parameters
+    that it honours itself; an engine says both itself. Raises `TypeError` for anything else.
     """
-    if isinstance(obj, Engine):
-        return obj
     if inspect.isclass(obj):
         raise TypeError(f"{obj.__name__} is a class; pass an instance of it: {obj.__name__}(...)")
+    if isinstance(obj, Engine):
+        if model is not None or native:
+            raise TypeError(
+                f"{obj!r} is an engine: `model` and `native` are for functions, it has `models` and `supports`"
+            )
+        return obj
     if not callable(obj):
         raise TypeError(
             f"{obj!r} cannot be served: pass a function of the request, or an object with `models`, "

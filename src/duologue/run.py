@@ -46,7 +46,7 @@ def load_target(target: str | None) -> Engine:
 
         return EchoEngine()
     module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
+    if not colon or module_name[:1] in ("", ".") or not attribute:
         raise DuologueError(
             f"Cannot serve {target!r}: give 'echo', or 'module:attribute' such as 'my_agent:answer'."
         )
@@ -160,11 +160,11 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        why = getattr(error, "strerror", None) or error
         raise DuologueError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. Try another one with --port, or --port 0 "
-            "for a free one."
+            f"Cannot listen on {host}:{port}: {why}. Try another one with --port, or --port 0 for a free one."
         ) from None
     return listener
 

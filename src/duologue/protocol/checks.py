@@ -29,7 +29,10 @@ __all__ = ["PARAMETERS", "decode_request"]
 PARAMETERS: tuple[str, ...] = ChatRequest.__struct_fields__
 
 _decoder = msgspec.json.Decoder(ChatRequest)
-_FAILURE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+# What the decoder says: "Expected `str`, got `int` - at `$.messages[0].content`".
+_FAILURE = re.compile(
+    r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>(?:\.\w+|\[\d+\]|\[\.{3}\])*)`)?", re.DOTALL
+)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 
@@ -41,52 +44,53 @@ def decode_request(body: bytes, *, lenient: bool = False) -> tuple[ChatRequest, 
     Lenient, an optional parameter that is unknown, wrong or badly combined is dropped; `messages` and `model`
     must be right all the same.
     """
+    try:
+        request = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Look again at the plain value: there a number can be mended, a parameter dropped, a failure worded.
+        fields = _json(body)
+        return _convert_leniently(fields) if lenient else (_checked(_convert(fields)), [])
+    try:
+        return _checked(request), []
+    except BadRequestError:
+        if not lenient:
+            raise
+    return _convert_leniently(_json(body))
+
+
+def _convert_leniently(fields: Any) -> tuple[ChatRequest, list[str]]:
     dropped: list[str] = []
-    fields: dict[str, Any] | None = None
+    if isinstance(fields, dict):
+        dropped = [name for name in fields if name not in PARAMETERS]
+        fields = {name: value for name, value in fields.items() if name in PARAMETERS}
     while True:
         try:
-            request = _decode(body) if fields is None else _convert(fields)
-            _check_combinations(request)
-            return request, dropped
+            return _checked(_convert(fields)), dropped
         except BadRequestError as error:
             name = re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
-            if not lenient or name in ("", "messages", "model"):
-                raise
-            fields = fields if fields is not None else _json(body)
-            if name not in fields:
+            if name in ("", "messages", "model"):
                 raise
             del fields[name]
             dropped.append(name)
 
 
-def _decode(body: bytes) -> ChatRequest:
-    failure: msgspec.ValidationError | None = None
-    try:
-        return _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        failure = error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    fields = _json(body)
-    # JSON has one kind of number: 1.0 is an integer, though the decoder says otherwise.
-    if failure is None or (isinstance(fields, dict) and _integers_as_such(fields)):
-        return _convert(fields)
-    raise _worded(failure, fields)
-
-
 def _json(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
     except UnicodeDecodeError as error:
         text = f"is not UTF-8: {error.reason} at byte {error.start}"
     except msgspec.DecodeError as error:
         text = f"is not JSON: {error}"
     except RecursionError:
         text = "is nested too deeply to be read"
-    raise BadRequestError(f"The body of the request {text}. Send one JSON object in UTF-8.")
+    else:
+        return _integers_as_such(value) if isinstance(value, dict) else value
+    raise BadRequestError(
+        f"The body of the request {text}. Send one JSON object in UTF-8.", code="invalid_json"
+    )
 
 
-def _convert(fields: Mapping[str, Any]) -> ChatRequest:
+def _convert(fields: Any) -> ChatRequest:
     try:
         return msgspec.convert(fields, ChatRequest)
     except msgspec.ValidationError as error:
@@ -96,15 +100,13 @@ def _convert(fields: Mapping[str, Any]) -> ChatRequest:
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "seed", "top_logprobs")
 
 
-def _integers_as_such(fields: dict[str, Any]) -> bool:
-    """Write whole numbers of the integer parameters as integers; whether there was one to write."""
-    found = False
+def _integers_as_such(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has one kind of number: 1.0 is an integer, though the decoder says otherwise."""
     for name in _INTEGERS:
         value = fields.get(name)
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
             fields[name] = int(value)
-            found = True
-    return found
+    return fields
 
 
 # --- wording -------------------------------------------------------------------------------------------
@@ -196,9 +198,12 @@ def _inside(kind: msgspec.inspect.Type, step: str, value: Any) -> Iterator[msgsp
     """The type of one item or field of `kind`; of a union of tagged objects, only that of `value`'s tag."""
     if isinstance(kind, msgspec.inspect.ListType) and isinstance(value, list):
         yield kind.item_type
-    elif isinstance(kind, msgspec.inspect.StructType) and isinstance(value, dict):
-        if kind.tag_field is None or value.get(kind.tag_field) == kind.tag:
-            yield from (field.type for field in kind.fields if field.encode_name == step)
+    elif (
+        isinstance(kind, msgspec.inspect.StructType)
+        and isinstance(value, dict)
+        and (kind.tag_field is None or value.get(kind.tag_field) == kind.tag)
+    ):
+        yield from (field.type for field in kind.fields if field.encode_name == step)
 
 
 # --- combinations --------------------------------------------------------------------------------------
@@ -226,10 +231,12 @@ def _tool_names(request: ChatRequest) -> list[str]:
 def _allowed_names(request: ChatRequest) -> Iterable[Any]:
     if not isinstance(request.tool_choice, AllowedToolsChoice):
         return ()
-    return [
-        (tool.get(str(tool.get("type"))) or {}).get("name")
-        for tool in request.tool_choice.allowed_tools.tools
-    ]
+    return [_allowed_name(tool) for tool in request.tool_choice.allowed_tools.tools]
+
+
+def _allowed_name(tool: Mapping[str, Any]) -> Any:
+    named = tool.get(str(tool.get("type")))
+    return named.get("name") if isinstance(named, Mapping) else None
 
 
 COMBINATIONS: tuple[Combination, ...] = (
@@ -301,11 +308,12 @@ COMBINATIONS: tuple[Combination, ...] = (
 )
 
 
-def _check_combinations(request: ChatRequest) -> None:
+def _checked(request: ChatRequest) -> ChatRequest:
     for rule in COMBINATIONS:
         if rule.broken(request):
             raise BadRequestError(rule.text, param=rule.param, code="invalid_combination")
     _check_conversation(request)
+    return request
 
 
 def _check_conversation(request: ChatRequest) -> None:

@@ -292,7 +292,7 @@ def error_body(error: APIStatusError) -> dict[str, dict[str, str | None]]:
     row = row_of(error.status_code)
     return {
         "error": {
-            "message": error.message or f"The request failed with status {error.status_code}.",
+            "message": str(error.message or "") or f"The request failed with status {error.status_code}.",
             "type": error.type or row.type,
             "param": error.param,
             "code": error.code if error.code is not None else row.code,

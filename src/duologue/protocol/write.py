@@ -12,20 +12,17 @@ two modes cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from ..engine import Audio, Event, Finish, Head, Reasoning, Refusal, Text, ToolArguments, ToolCall, Usage
-from ..types.chat.chat_completion import FinishReason
 from ..types.chat.request import ChatRequest
 from .errors import APIStatusError, InternalServerError, error_body
 from .read import StreamReader
 from .sse import DONE, encode_event
 
 __all__ = ["ChunkWriter", "collector", "estimate_tokens"]
-
-FINISH_REASONS: tuple[str, ...] = get_args(FinishReason)
 
 
 class _Choice:
@@ -82,9 +79,15 @@ class ChunkWriter:
         """
         if type(event) is str:
             return self._text(event, 0)
-        if type(event) is Text and event.logprobs is None:
+        if (
+            type(event) is Text
+            and type(event.text) is str
+            and type(event.choice) is int
+            and (event.tokens is None or (type(event.tokens) is int and event.tokens >= 0))
+            and event.logprobs is None
+        ):
             return self._text(event.text, event.choice, event.tokens)
-        return _WRITERS.get(type(event), _refuse)(self, event)
+        return _WRITERS.get(type(event), ChunkWriter._other)(self, _sound(event))
 
     def finish(self) -> bytes:
         """The rest of the stream: what choices still lack, the usage if asked for, and `[DONE]`."""
@@ -105,11 +108,13 @@ class ChunkWriter:
     # Each of these makes the frames of one kind of event.
 
     def _text(self, text: str, index: int, tokens: int | None = None) -> bytes:
-        if not text:
+        if not text and not tokens:
             return b""
         choice = self._choice(index)
-        frames = b"" if choice.open else self._open(choice)
         self._tally(choice, text, tokens)
+        if not text:  # tokens that made no whole character yet
+            return b""
+        frames = b"" if choice.open else self._open(choice)
         return b'%b%b{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (
             frames,
             self._openings[index],
@@ -117,7 +122,7 @@ class ChunkWriter:
             self._closing,
         )
 
-    def _text_with_logprobs(self, event: Text | Refusal) -> bytes:
+    def _say(self, event: Text | Refusal) -> bytes:
         choice = self._choice(event.choice)
         name = "content" if isinstance(event, Text) else "refusal"
         frames = self._open(choice, content=name == "content")
@@ -130,17 +135,16 @@ class ChunkWriter:
         return frames + self._chunk(choice, {name: event.text}, logprobs)
 
     def _reasoning(self, event: Reasoning) -> bytes:
-        if not event.text:
-            return b""
         choice = self._choice(event.choice)
-        frames = self._open(choice, content=False)
         self._tally(choice, event.text, event.tokens)
         self._reasoning_tokens += event.tokens or 0
-        return frames + self._chunk(choice, {"reasoning_content": event.text})
+        if not event.text:
+            return b""
+        return self._open(choice, content=False) + self._chunk(choice, {"reasoning_content": event.text})
 
     def _tool_call(self, event: ToolCall) -> bytes:
         choice = self._choice(event.choice)
-        if event.index in choice.calls or event.index != len(choice.calls):
+        if event.index != len(choice.calls):
             raise _invalid(f"tool call {event.index} where call {len(choice.calls)} was due")
         frames = self._open(choice, content=False)
         choice.calls[event.index] = event.type
@@ -158,9 +162,9 @@ class ChunkWriter:
         kind = choice.calls.get(event.index)
         if kind is None:
             raise _invalid(f"arguments of tool call {event.index}, which has not begun")
+        self._tally(choice, event.text, event.tokens)
         if not event.text:
             return b""
-        self._tally(choice, event.text, event.tokens)
         body = {("input" if kind == "custom" else "arguments"): event.text}
         return self._chunk(choice, {"tool_calls": [{"index": event.index, kind: body}]})
 
@@ -176,8 +180,6 @@ class ChunkWriter:
         return b""
 
     def _take_finish(self, event: Finish) -> bytes:
-        if event.reason not in FINISH_REASONS:
-            raise _invalid(f"finish reason {event.reason!r}, which is none of {', '.join(FINISH_REASONS)}")
         choice = self._choice(event.choice)
         return self._open(choice) + self._finish(choice, event.reason)
 
@@ -188,6 +190,11 @@ class ChunkWriter:
         self._head |= {name: value for name in fields if (value := getattr(event, name)) is not None}
         self._head |= {name: value for name, value in (event.extra or {}).items() if name not in _OWN}
         return b""
+
+    def _other(self, event: object) -> bytes:
+        if isinstance(event, str):  # of a class of its own
+            return self._text(str.__str__(event), 0)
+        raise _invalid(f"{type(event).__name__}, which is neither text nor an event")
 
     # What they are made of.
 
@@ -266,8 +273,8 @@ _OWN = frozenset(
 )
 
 _WRITERS: Mapping[type, Callable[[ChunkWriter, Any], bytes]] = {
-    Text: ChunkWriter._text_with_logprobs,
-    Refusal: ChunkWriter._text_with_logprobs,
+    Text: ChunkWriter._say,
+    Refusal: ChunkWriter._say,
     Reasoning: ChunkWriter._reasoning,
     ToolCall: ChunkWriter._tool_call,
     ToolArguments: ChunkWriter._tool_arguments,
@@ -309,8 +316,14 @@ def _usage(
     return usage
 
 
-def _refuse(writer: ChunkWriter, event: Any) -> bytes:
-    raise _invalid(f"{type(event).__name__}, which is neither text nor an event")
+def _sound(event: Any) -> Any:
+    """`event`, if its fields are of their types: nothing checked that when the engine made it."""
+    if type(event) not in _WRITERS:
+        return event
+    try:
+        return msgspec.convert(msgspec.structs.asdict(event), type(event))
+    except msgspec.ValidationError as error:
+        raise _invalid(f"{type(event).__name__} with a wrong field: {error}") from None
 
 
 def _invalid(what: str) -> InternalServerError:
@@ -330,4 +343,4 @@ def _without_surrogates(value: Any) -> Any:
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, Mapping):
         return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
+    return [_without_surrogates(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -58,12 +58,13 @@ class Answer:
         attendant = asyncio.ensure_future(self._attend()) if self._request.stream else None
         try:
             await (self._stream() if self._request.stream else self._whole())
-        except asyncio.CancelledError:
-            if not self._gone:
-                raise
-            task.uncancel()
-            raise Disconnected from None
+        except BaseException:
+            if self._gone:
+                raise Disconnected from None
+            raise
         finally:
+            if self._gone:
+                task.uncancel()
             watcher.cancel()
             if attendant is not None:
                 attendant.cancel()
@@ -95,7 +96,7 @@ class Answer:
         async with _closing(self._engine.generate(self._request)) as events:
             async for event in events:
                 whole.feed(self._writer.write(event))
-                if time.monotonic() > self._breath_at:
+                if self._gone or time.monotonic() > self._breath_at:
                     await self._breathe()
         whole.feed(self._writer.finish())
         await self._exchange.send_json(encode(whole.result()), headers=self._headers)
@@ -107,15 +108,14 @@ class Answer:
                     frames = self._writer.write(event)
                     if frames:
                         await self._send(frames)
-                    if time.monotonic() > self._breath_at:
+                    if self._gone or time.monotonic() > self._breath_at:
                         await self._breathe()
             last = self._writer.finish()
-        except Exception as error:
-            if isinstance(error, Disconnected) or not self._head_sent:
+        except (Exception, BaseExceptionGroup) as error:  # an engine's task group may raise the latter
+            if self._gone or not self._head_sent:
                 raise
             last = self._writer.fail(self._exchange.as_status(error))
-        await self._send(last)
-        await send_body(self._exchange.send, b"")
+        await self._send(last, more=False)
 
     async def _breathe(self) -> None:
         """Give the event loop its turn.
@@ -127,14 +127,14 @@ class Answer:
             raise Disconnected
         self._breath_at = time.monotonic() + self._options.breath
 
-    async def _send(self, frames: bytes) -> None:
+    async def _send(self, frames: bytes, *, more: bool = True) -> None:
         if self._turn.locked():
             async with self._turn:
                 pass
         self._sending = True
         if not self._head_sent:
             await self._send_head()
-        await send_body(self._exchange.send, frames, more=True)
+        await send_body(self._exchange.send, frames, more=more)
         self._sent_at = time.monotonic()
         self._sending = False
 
@@ -150,8 +150,15 @@ class Answer:
 async def _closing(events: AsyncIterator[Event | str]) -> AsyncIterator[AsyncIterator[Event | str]]:
     """Close the engine's iterator at the end, if it can be closed: that is what stops its work."""
     try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        try:
+            yield events
+        finally:
+            close = getattr(events, "aclose", None)
+            if close is not None:
+                await close()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled the request: the engine did that to itself.
+        raise RuntimeError("the engine cancelled itself") from error

@@ -12,8 +12,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Disconnected(Exception):
-    """The client went before its request was whole."""
+class Disconnected(Exception):  # noqa: N818 - nothing went wrong
+    """The client went before it was answered."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -7,8 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 
-import msgspec
-
+from ..protocol.codec import to_text
 from ..protocol.errors import APIStatusError, InternalServerError, error_body
 from .asgi import Receive, Scope, Send, send_body, send_head
 from .options import ServerOptions
@@ -19,6 +18,13 @@ _log = logging.getLogger("duologue.server")
 
 # A header value that holds what others chose is cut to this many characters.
 MAX_HEADER_TEXT = 512
+
+ERROR_STATUSES = range(400, 600)
+
+# Headers that say how a body travels: an error that was another server's may bring its own.
+_FRAMING = frozenset(
+    ("connection", "content-encoding", "content-length", "content-type", "keep-alive", "transfer-encoding")
+)
 
 
 class Exchange:
@@ -39,7 +45,7 @@ class Exchange:
             "content-type": content_type,
             "x-request-id": self.request_id,
             "openai-processing-ms": str(spent),
-            **{name: _header_safe(value) for name, value in more.items()},
+            **{name.lower(): _header_safe(str(value)) for name, value in more.items()},
         }
 
     async def send_json(
@@ -53,12 +59,12 @@ class Exchange:
     async def send_error(self, error: BaseException) -> None:
         """Send `error` in the protocol's shape."""
         status = self.as_status(error)
-        body = msgspec.json.encode(error_body(status))
-        await self.send_json(body, status=status.status_code, headers=status.headers)
+        headers = {name: value for name, value in status.headers.items() if name.lower() not in _FRAMING}
+        await self.send_json(to_text(error_body(status)), status=status.status_code, headers=headers)
 
     def as_status(self, error: BaseException) -> APIStatusError:
         """`error` as the protocol has it. What is not one of our errors is nobody's business but the log's."""
-        if isinstance(error, APIStatusError):
+        if isinstance(error, APIStatusError) and error.status_code in ERROR_STATUSES:
             return error
         _log.error("request %s failed", self.request_id, exc_info=error)
         return InternalServerError(

@@ -34,8 +34,10 @@ class ServerOptions:
     breath: float = 0.010
 
     def __post_init__(self) -> None:
-        if self.api_key is not None and not self.api_key.strip():
-            raise ValueError("api_key is empty: give a key, or None for a server without one")
+        if self.api_key is not None and (not self.api_key or self.api_key != self.api_key.strip()):
+            raise ValueError(
+                "api_key is empty or has white space around it: give a key, or None for a server without one"
+            )
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
 

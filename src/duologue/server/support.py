@@ -68,7 +68,7 @@ def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> tup
     dropped: list[str] = []
     for name in PARAMETERS:
         support = support_of(name, engine)
-        if support in ("native", "inert", "emulated") or _at_default(name, request):
+        if support in ("native", "inert") or _at_default(name, request):
             continue
         if support == "delegated":
             delegated.append(name)
