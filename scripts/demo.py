@@ -24,12 +24,12 @@ from typing import IO
 from duologue import Client, DuologueError
 
 MODEL = "pocket"
-PROMPT = "Tell me a short story about a small boat."
+PROMPT = "Tell me a short story."
 MAX_TOKENS = 200
 
 # How long the server may take to start and to stop, and how much of its log is kept to explain a failure.
 START_S = 60
-STOP_S = 10
+STOP_S = 15
 LOG_LINES = 20
 
 _ADDRESS = re.compile(r"Serving .+ at (http://\S+)")
@@ -66,7 +66,7 @@ def serving() -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={name: value for name, value in os.environ.items() if name != "DUOLOGUE_API_KEY"},
     )
     try:
         yield address(server)

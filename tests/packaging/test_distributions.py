@@ -70,11 +70,10 @@ def sdist(distributions) -> Path:
 
 
 def files(folder: Path) -> set[str]:
-    """The paths of the files of a source folder, from the root of the project."""
+    """The paths of the files in a folder of the project, from its root, without what tools leave there."""
+    paths = (path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file())
     return {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+        path.as_posix() for path in paths if not any(part.startswith((".", "__py")) for part in path.parts)
     }
 
 
