@@ -26,7 +26,7 @@ __all__ = [
     "decode_completion",
     "encode",
     "fast_chunk",
-    "is_strict",
+    "load",
     "loads",
     "to_text",
     "typed",
@@ -99,25 +99,38 @@ def decode(cls: type[W], data: bytes) -> W:
 
 def loads(data: bytes) -> Any:
     """The JSON value in `data`, as tolerant as can be; raises `APIResponseValidationError`."""
+    return load(data)[0]
+
+
+def load(data: bytes) -> tuple[Any, bool]:
+    """The JSON value in `data`, and whether it is JSON to the letter.
+
+    What is not: NaN, invalid UTF-8, half of a surrogate pair. Raises `APIResponseValidationError` for what not
+    even the tolerant decoder reads.
+    """
     try:
-        return json.loads(data.decode("utf-8-sig", "replace"))
+        return msgspec.json.decode(data), True
+    except _ODD:
+        pass
+    try:
+        return json.loads(data.decode("utf-8-sig", "replace")), False
     except RecursionError:
         raise _unreadable("it is nested too deeply", data) from None
     except ValueError as error:
         raise _unreadable(f"it is not JSON ({error})", data) from None
 
 
-def is_strict(data: bytes) -> bool:
-    """Whether `data` is JSON to the letter: no NaN, no invalid UTF-8, no half of a surrogate pair."""
-    try:
-        msgspec.json.decode(data)
-    except _ODD:
-        return False
-    return True
-
-
 def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
     """An object of `cls` from a JSON value by the tolerant path; raises `APIResponseValidationError`."""
+    try:
+        obj: W = msgspec.convert(_known(cls, value), cls)
+    except _ODD:
+        return _built(cls, value, data)
+    _attach(obj, value, data, ())
+    return obj
+
+
+def _built(cls: type[W], value: Any, data: bytes | None) -> W:
     try:
         return build(cls, value, data)
     except Unreadable as error:
@@ -147,7 +160,8 @@ def _stands_for(raw: bytes, obj: WireObject) -> bool:
     except _ODD:
         pass
     try:
-        return is_strict(raw) and dump(build(type(obj), loads(raw))) == dump(obj)
+        value, strict = load(raw)
+        return strict and dump(build(type(obj), value)) == dump(obj)
     except (APIResponseValidationError, Unreadable):
         return False
 
@@ -166,9 +180,44 @@ def _decoder(cls: type[W]) -> msgspec.json.Decoder[W]:
     return msgspec.json.Decoder(cls)
 
 
+def _known(cls: type[WireObject], value: Any) -> Any:
+    """`value` without the fields that `cls`, and the classes inside it, do not know.
+
+    Most oddities are a field that a server adds to every chunk: without it, the decoder can do the rest.
+    """
+    if type(value) is not dict or cls._variant(value) is not cls:
+        raise msgspec.ValidationError("for the tolerant path to read")
+    names = _names(cls)
+    known = value if value.keys() <= names else {name: value[name] for name in value if name in names}
+    for name, many, held in _links(cls):
+        inner = known.get(name)
+        if inner is not None:
+            if known is value:
+                known = dict(value)
+            if not many:
+                known[name] = _known(held, inner)
+            elif isinstance(inner, list):
+                known[name] = [_known(held, item) for item in inner]
+    return known
+
+
+def _attach(obj: WireObject, value: dict[str, Any], raw: bytes | None, place: Place) -> None:
+    """Tell `obj` and every object below it the JSON object it was made from."""
+    obj._wire = Origin(raw, place, value)
+    for name, many, _ in _links(type(obj)):
+        inner = getattr(obj, name)
+        if inner is None or name not in value:
+            continue
+        if many:
+            for at, item in enumerate(inner):
+                _attach(item, value[name][at], raw, (*place, name, at))
+        else:
+            _attach(inner, value[name], raw, (*place, name))
+
+
 def _link(obj: WireObject, raw: bytes, place: Place) -> None:
     """Tell every object below `obj` where in `raw` it stands."""
-    for name, many in _links(type(obj)):
+    for name, many, _ in _links(type(obj)):
         value = getattr(obj, name)
         if value is None:
             continue
@@ -182,21 +231,26 @@ def _link(obj: WireObject, raw: bytes, place: Place) -> None:
 
 
 @functools.cache
-def _links(cls: type[WireObject]) -> tuple[tuple[str, bool], ...]:
-    """The fields of `cls` that hold response objects, and whether in a list.
+def _names(cls: type[WireObject]) -> frozenset[str]:
+    return frozenset(cls.__struct_fields__)
+
+
+@functools.cache
+def _links(cls: type[WireObject]) -> tuple[tuple[str, bool, type[WireObject]], ...]:
+    """The fields of `cls` that hold response objects, whether in a list, and of which class.
 
     Classes whose every field is required need no link: what the strict decoder passed was all there.
     """
     info = msgspec.inspect.type_info(cls)
     assert isinstance(info, msgspec.inspect.StructType)
-    links: list[tuple[str, bool]] = []
+    links: list[tuple[str, bool, Any]] = []
     for field in info.fields:
         options = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
         for option in options:
             many = isinstance(option, msgspec.inspect.ListType)
             held = option.item_type if isinstance(option, msgspec.inspect.ListType) else option
             if isinstance(held, msgspec.inspect.StructType) and not all(f.required for f in held.fields):
-                links.append((field.name, many))
+                links.append((field.name, many, held.cls))
     return tuple(links)
 
 

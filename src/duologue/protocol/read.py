@@ -27,7 +27,7 @@ from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
 from .accumulate import Accumulator, choice_index
-from .codec import fast_chunk, is_strict, loads, typed
+from .codec import fast_chunk, load, loads, typed
 from .dialect import Deviation
 from .errors import (
     APIError,
@@ -127,8 +127,10 @@ class StreamReader:
         if self.outcome is not None:
             return
         tail = self._sse.tail()
-        if tail is None and not self._events and self._beginning:
+        if not self._events and not (tail and tail.data):
             tail = Event(bytes(self._beginning))
+        if tail is not None and not tail.data:
+            tail = None
         if tail is not None and self._read_tail(tail):
             return
         if self._open:
@@ -189,7 +191,7 @@ class StreamReader:
             self._met("comment-as-data" if data.strip() else "empty-data")
             return None
         try:
-            value = loads(data)
+            value, strict = load(data)
             if self._is_error(value, event):
                 return None
             chunk = typed(ChatCompletionChunk, value, data)
@@ -199,13 +201,13 @@ class StreamReader:
             else:
                 self._fail(error, data)
             return None
-        if not is_strict(data):
+        if not strict:
             self._met("odd-json")
         return chunk
 
     def _is_error(self, value: Any, event: Event) -> bool:
         """Whether an event says that something went wrong; then the outcome is set."""
-        fields: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+        fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
         if event.event == "error" or fields.get("error") or fields.get("object") == "error":
             self._fail(error_from_body(value), event.data)
             return True

@@ -1,0 +1,30 @@
+"""`python -m bench [SUITE ...]`: run the suites named, or all; exit 1 where a budget is missed."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+
+from .rounds import show
+
+SUITES = ("decode", "server", "first_chunk")
+
+
+def main() -> int:
+    names = sys.argv[1:] or SUITES
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print(f"No such suite: {', '.join(unknown)}. There are: {', '.join(SUITES)}.", file=sys.stderr)
+        return 2
+    print(f"Python {platform.python_version()} on {platform.machine()}\n")
+    kept = True
+    for name in names:
+        for comparison in importlib.import_module(f"bench.{name}").run():
+            show(comparison)
+            kept = kept and comparison.kept
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

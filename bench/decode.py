@@ -1,0 +1,86 @@
+"""Server-sent events to typed chunks, in process: the cost of a chunk before any network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from openai._models import construct_type
+from openai._streaming import SSEDecoder
+from openai.types.chat import ChatCompletionChunk as PeerChunk
+
+from duologue.protocol.read import StreamReader
+from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
+
+from .material import frames
+from .rounds import Comparison, Measure, compare
+
+__all__ = ["run"]
+
+COUNT = 2000
+
+
+def run() -> list[Comparison]:
+    """Known fields, then a field that nobody knows in each chunk."""
+    known = frames(COUNT)
+    unknown = frames(COUNT, provider="someone", timings={"predicted_ms": 12.5})
+    bare = msgspec.json.Decoder(ChatCompletionChunk).decode
+    return [
+        compare(
+            "decode, known fields",
+            "µs per chunk",
+            {
+                "duologue": _timed(_read, known),
+                "duologue, accumulating": _timed(_accumulate, known),
+                "openai": _timed(_peer, known),
+                "msgspec alone": _timed(lambda events: [bare(event[6:-2]) for event in events[:-1]], known),
+            },
+            ours="duologue",
+            peer="openai",
+            budget=1 / 40,
+        ),
+        compare(
+            "decode, unknown fields",
+            "µs per chunk",
+            {
+                "duologue": _timed(_read, unknown),
+                "duologue, accumulating": _timed(_accumulate, unknown),
+                "openai": _timed(_peer, unknown),
+            },
+            ours="duologue",
+            peer="openai",
+            budget=1 / 12,
+        ),
+    ]
+
+
+def _timed(work: Callable[[list[bytes]], object], events: list[bytes]) -> Measure:
+    def measure() -> float:
+        begun = time.process_time()
+        work(events)
+        return (time.process_time() - begun) / len(events) * 1e6
+
+    return measure
+
+
+def _read(events: list[bytes]) -> None:
+    _feed(StreamReader(accumulate=False), events)
+
+
+def _accumulate(events: list[bytes]) -> None:
+    _feed(StreamReader(), events)
+
+
+def _feed(reader: StreamReader, events: list[bytes]) -> None:
+    for event in events:
+        for chunk in reader.feed(event):
+            assert chunk.choices
+    assert reader.outcome == "complete"
+
+
+def _peer(events: list[bytes]) -> None:
+    for event in SSEDecoder().iter_bytes(iter(events)):
+        if event.data.startswith("[DONE]"):
+            return
+        construct_type(type_=PeerChunk, value=event.json())

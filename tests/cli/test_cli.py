@@ -1,0 +1,208 @@
+"""The command line, as a user types it: in process where it ends by itself, else as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from duologue import Client
+from duologue._version import __version__
+from duologue.cli import main
+from duologue.run import run_server
+
+COMMAND = [sys.executable, "-m", "duologue"]
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin)
+
+
+async def slowly(request):
+    """An engine that goes on until it is stopped."""
+    import asyncio
+
+    for number in range(1000):
+        yield f"{number} "
+        await asyncio.sleep(0.02)
+
+
+def escape(request):
+    """An engine that tries to drive the terminal."""
+    return "\x1b[31mred\x07 \x9b2J"
+
+
+@pytest.fixture(scope="module")
+def slow_url() -> Iterator[str]:
+    with run_server(slowly) as url:
+        yield url
+
+
+def test_version_and_help() -> None:
+    """`--version` names the version; the help of every command has examples."""
+    assert run("--version").output == f"duologue, version {__version__}\n"
+    for command in ([], ["chat"], ["serve"], ["models"]):
+        result = run(*command, "--help")
+        assert result.exit_code == 0
+        assert "duologue " in result.output
+
+
+def test_chat_answers_in_process_and_says_who_answers() -> None:
+    """Without an endpoint the built-in model answers; the first line says so, apart from the answer."""
+    result = run("chat", "Hello")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0] == "pocket answers, in this process."
+    assert result.stdout.strip()
+
+
+def test_chat_takes_the_prompt_from_a_pipe() -> None:
+    """`-`, or no prompt and no terminal, reads standard input."""
+    assert run("chat", "-", stdin="Hello").stdout.strip()
+    assert run("chat", stdin="Hello").stdout.strip()
+
+
+def test_models_in_process_and_of_an_endpoint(slow_url: str) -> None:
+    """One id on a line."""
+    assert run("models").output == "pocket\n"
+    assert run("models", "--base-url", slow_url).output == "slowly\n"
+
+
+def test_chat_with_an_endpoint_takes_its_first_model() -> None:
+    """Without --model, the endpoint's first one."""
+
+    def parrot(request):
+        return request.messages[-1].text
+
+    with run_server(parrot) as url:
+        result = run("chat", "Hello", "--base-url", url)
+    assert result.stdout == "Hello\n"
+    assert result.stderr == f"parrot answers, at {url}.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["serve", "nothing"], "'module:attribute'", id="no-target"),
+        pytest.param(["serve", "no_such_module:x"], "Cannot find the module", id="no-module"),
+        pytest.param(["serve", "json:nothing"], "has no 'nothing'", id="no-attribute"),
+        pytest.param(["serve", "echo", "--host", "0.0.0.0"], "--api-key", id="public-without-key"),
+        pytest.param(["serve", "json:dumps", "--profile", "mock"], "echo", id="mock-without-echo"),
+        pytest.param(["chat", "Hi", "--base-url", "http://127.0.0.1:1/v1"], "127.0.0.1:1", id="refused"),
+    ],
+)
+def test_errors_are_one_line_that_says_what_to_do(arguments: list[str], says: str) -> None:
+    """No traceback, exit status 1, and the remedy."""
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_model_is_an_error(slow_url: str) -> None:
+    """The server's own words reach the user."""
+    result = run("chat", "Hi", "--model", "nobody", "--base-url", slow_url)
+    assert result.exit_code == 1
+    assert "The model 'nobody' does not exist" in result.stderr
+
+
+def started(line: str) -> str:
+    found = re.search(r"http://\S+/v1", line)
+    assert found is not None, line
+    return found[0]
+
+
+def test_serve_prints_where_and_stops_on_a_signal(tmp_path: Path) -> None:
+    """`--port 0` takes a free port, a file of the current folder is served, SIGTERM ends it cleanly."""
+    (tmp_path / "my_agent.py").write_text("def answer(request):\n    return 'from a file'\n")
+    server = subprocess.Popen(
+        [*COMMAND, "serve", "my_agent:answer", "--port", "0"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    with server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        with Client(base_url=started(line)) as client:
+            completion = client.chat.completions.create(
+                model="answer", messages=[{"role": "user", "content": "Hi"}]
+            )
+        server.send_signal(signal.SIGTERM)
+        status = server.wait(10)
+    assert line.startswith("Serving answer at http://127.0.0.1:")
+    assert completion.text == "from a file"
+    assert status in (0, -signal.SIGTERM)
+
+
+def test_the_key_may_come_from_the_environment() -> None:
+    """DUOLOGUE_API_KEY is the key that clients must send, and stands nowhere in the output."""
+    environment = {**os.environ, "DUOLOGUE_API_KEY": "sk-secret-of-the-test"}
+    server = subprocess.Popen(
+        [*COMMAND, "serve", "echo", "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        with Client(base_url=started(line), api_key="sk-secret-of-the-test") as client:
+            assert client.models.list().data[0].id == "echo"
+        with Client(base_url=started(line), api_key="wrong") as client, pytest.raises(Exception, match="key"):
+            client.models.list()
+        server.terminate()
+    assert "secret" not in line
+
+
+def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
+    """An interrupted answer stands on the terminal, and the exit status says that it was interrupted."""
+    chat = subprocess.Popen(
+        [*COMMAND, "chat", "Count", "--base-url", slow_url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with chat:
+        assert chat.stdout is not None
+        assert chat.stderr is not None
+        begun = chat.stdout.read(6)
+        chat.send_signal(signal.SIGINT)
+        rest, notes = chat.stdout.read(), chat.stderr.read()
+    assert begun == "0 1 2 "
+    assert rest.endswith("\n")
+    assert "what came is kept" in notes
+    assert "Traceback" not in notes
+    assert chat.returncode == 130
+
+
+def test_a_conversation_at_a_terminal() -> None:
+    """Without a prompt, questions and answers in turn; Ctrl-D ends it. The model cannot drive the terminal."""
+    with run_server(escape) as url:
+        leader, follower = pty.openpty()
+        chat = subprocess.Popen(
+            [*COMMAND, "chat", "--base-url", url], stdin=follower, stdout=follower, stderr=follower
+        )
+        os.close(follower)
+        screen = read_until(leader, b"> ")
+        os.write(leader, b"hello\n")
+        screen += read_until(leader, b"> ")
+        os.write(leader, b"\x04")
+        status = chat.wait(10)
+        os.close(leader)
+    assert b"escape answers" in screen
+    assert b"[31mred 2J" in screen
+    assert b"\x1b[31m" not in screen
+    assert status == 0
+
+
+def read_until(terminal: int, end: bytes, seconds: float = 10.0) -> bytes:
+    seen = b""
+    deadline = time.monotonic() + seconds
+    while not seen.endswith(end):
+        assert time.monotonic() < deadline, seen
+        seen += os.read(terminal, 4096)
+    return seen

@@ -1,0 +1,87 @@
+"""The README and the pages of docs/: their code runs, and prints what they say it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from duologue.cli import main
+from duologue.engines.local import default_engine
+from duologue.run import run_server
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)\)")
+ADDRESS = "http://127.0.0.1:8000/v1"  # where the pages say that the built-in model is served
+
+# Commands that run until they are stopped, or set the whole project up: other tests run them.
+NOT_HERE = re.compile(r"duologue serve|^make|^pip")
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    with run_server(default_engine()) as url:
+        yield url
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_python_blocks_run_and_print_what_follows_them(page: Path, served: str) -> None:
+    """The blocks of a page run in order in one module; a `text` block right after one is its output."""
+    namespace: dict[str, object] = {"__name__": "page"}
+    blocks = BLOCK.findall(page.read_text("utf-8"))
+    for at, (language, code) in enumerate(blocks):
+        if language != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code.replace(ADDRESS, served), named(page), "exec"), namespace)
+        follows = blocks[at + 1] if at + 1 < len(blocks) else ("", "")
+        if follows[0] == "text":
+            assert printed.getvalue() == follows[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_are_those_of_the_command_line(page: Path, served: str) -> None:
+    """Every `duologue` command on a page parses; those that end by themselves succeed."""
+    for language, code in BLOCK.findall(page.read_text("utf-8")):
+        for line in code.splitlines() if language == "console" else ():
+            command, _, _ = line.removeprefix("$ ").partition("#")
+            if not line.startswith("$ duologue"):
+                continue
+            arguments = shlex.split(command.replace(ADDRESS, served))[1:]
+            if NOT_HERE.search(command):
+                arguments = [*arguments, "--help"]
+            result = CliRunner().invoke(main, arguments)
+            assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file of the project."""
+    for target in LINK.findall(page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_tree_of_errors_is_the_real_one() -> None:
+    """The tree drawn in the reference is the one of the classes."""
+    from duologue.protocol import errors
+
+    page = (ROOT / "docs/reference/outcomes.md").read_text("utf-8")
+    drawn = set(re.findall(r"[A-Z]\w*Error\b", page.partition("```text")[2].partition("```")[0]))
+    real = {
+        name for name in errors.__all__ if isinstance(getattr(errors, name), type) and name != "OpenAIError"
+    }
+    assert drawn == real
