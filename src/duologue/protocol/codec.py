@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..types._build import Unreadable, build
+from ..types._build import Unreadable, build, is_too_deep
 from ..types._wire import Origin, Place, WireObject, dump, plain
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
@@ -188,7 +188,11 @@ def _known(cls: type[WireObject], value: Any) -> Any:
     if type(value) is not dict or cls._variant(value) is not cls:
         raise msgspec.ValidationError("for the tolerant path to read")
     names = _names(cls)
-    known = value if value.keys() <= names else {name: value[name] for name in value if name in names}
+    known = value
+    if not value.keys() <= names:
+        known = {name: value[name] for name in value if name in names}
+        if any(is_too_deep(value[name]) for name in value.keys() - names):
+            raise msgspec.ValidationError("for the tolerant path to refuse")
     for name, many, held in _links(cls):
         inner = known.get(name)
         if inner is not None:

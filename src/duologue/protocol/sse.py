@@ -165,8 +165,8 @@ class EventDecoder:
 
 
 def encode_event(data: bytes, *, event: str | None = None) -> bytes:
-    """The bytes of one event; data with line ends becomes several `data:` lines."""
-    head = f"event: {event}\n".encode() if event else b""
+    """The bytes of one event; data with line ends becomes several `data:` lines, `event` must be one."""
+    head = f"event: {_one_line(event)}\n".encode() if event else b""
     if _LF not in data and _CR not in data:
         return b"%bdata: %b\n\n" % (head, data)
     lines = b"".join(b"data: %b\n" % line for line in _LINE_END.split(data))
@@ -175,6 +175,10 @@ def encode_event(data: bytes, *, event: str | None = None) -> bytes:
 
 def encode_comment(text: str = "") -> bytes:
     """A comment, which keeps a connection busy and means nothing; `text` must be one line."""
+    return f": {_one_line(text)}\n\n".encode()
+
+
+def _one_line(text: str) -> str:
     if "\n" in text or "\r" in text:
-        raise ValueError("a comment is one line")
-    return f": {text}\n\n".encode()
+        raise ValueError(f"{text!r} is more than one line")
+    return text

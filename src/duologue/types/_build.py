@@ -19,7 +19,7 @@ import msgspec
 
 from ._wire import Origin, Place, WireObject
 
-__all__ = ["MAX_NESTING", "Unreadable", "build", "build_from_json"]
+__all__ = ["MAX_NESTING", "Unreadable", "build", "build_from_json", "is_too_deep"]
 
 # How many levels of arrays and objects an unknown field may have.
 MAX_NESTING = 100
@@ -57,7 +57,7 @@ def build(cls: type[W], value: Any, raw: bytes | None = None, place: Place = ())
     for name, item in value.items():
         reader = readers.get(name)
         if reader is None:
-            if isinstance(item, (dict, list)) and _is_nested_deeper(item, MAX_NESTING):
+            if is_too_deep(item):
                 raise Unreadable((*place, name), f"at most {MAX_NESTING} levels of nesting", item)
         elif item is not None:
             values[name] = reader(item, raw, (*place, name))
@@ -76,14 +76,15 @@ def build_from_json(cls: type[W], data: str | bytes | bytearray) -> W:
     return build(cls, value, raw)
 
 
-def _is_nested_deeper(value: Any, levels: int) -> bool:
-    level = [value]
-    for _ in range(levels):
-        inside = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [item for items in inside for item in items if isinstance(item, (dict, list))]
+def is_too_deep(value: Any) -> bool:
+    """Whether a JSON value has more than `MAX_NESTING` levels of arrays and objects."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_NESTING):
         if not level:
             return False
-    return True
+        inside = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for items in inside for item in items if isinstance(item, (dict, list))]
+    return bool(level)
 
 
 @functools.cache

@@ -40,9 +40,10 @@ def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Iterator[
     for start in range(0, len(shared), PREFILL_SLICE):
         llama.forward(shared[start : start + PREFILL_SLICE], cache)
         yield []
-    caches = [*(cache.fork() for _ in range((request.n or 1) - 1)), cache]
-    live = [_Choice(model, request, index, own, last, limit) for index, own in enumerate(caches)]
-    del cache, caches  # a choice that ends gives its cache back
+    live = [
+        _Choice(model, request, index, cache.fork() if index else cache, last, limit)
+        for index in range(request.n or 1)
+    ]
     completion = 0
     while live:
         for choice in tuple(live):

@@ -143,7 +143,8 @@ class GGUF:
         if info.type == 8:
             blocks = np.frombuffer(raw, Q8_0_BLOCK)
             values = blocks["values"].astype(np.float32)
-            values *= blocks["scale"].astype(np.float32)[:, None]
+            with np.errstate(invalid="ignore"):  # what is not finite is found in the logits
+                values *= blocks["scale"].astype(np.float32)[:, None]
         else:
             values = np.frombuffer(raw, "<f4" if info.type == 0 else "<f2").astype(np.float32)
         return values.reshape(shape)

@@ -44,7 +44,7 @@ class LlamaConfig:
     tied: bool
 
     @classmethod
-    def read(cls, file: GGUF, vocabulary: int) -> Self:
+    def read(cls, file: GGUF) -> Self:
         """The sizes a GGUF file states, checked against each other and against its tensors.
 
         Raises `GGUFError` for anything but a plain Llama.
@@ -65,7 +65,7 @@ class LlamaConfig:
             groups=file.integer("llama.attention.head_count_kv", 1, heads, heads),
             head_width=head_width,
             feed_forward=file.integer("llama.feed_forward_length", 1, most),
-            vocabulary=vocabulary,
+            vocabulary=len(file.texts("tokenizer.ggml.tokens")),
             context=file.integer("llama.context_length", 1, MAX_CONTEXT),
             epsilon=file.number("llama.attention.layer_norm_rms_epsilon"),
             rope_base=file.number("llama.rope.freq_base", 10000.0),

@@ -32,9 +32,9 @@ class Model:
 
     def __init__(self, path: str | Path) -> None:
         file = GGUF(path)
-        self.name = file.text("general.name", "").strip() or file.path.stem
+        self.name = " ".join(file.text("general.name", "").split()) or file.path.stem
+        self.config = LlamaConfig.read(file)
         self.tokenizer = Tokenizer(file)
-        self.config = LlamaConfig.read(file, len(self.tokenizer))
         self.ends = frozenset(
             _token(file, key, len(self.tokenizer)) for key in END_KEYS if key in file.metadata
         )

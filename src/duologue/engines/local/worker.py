@@ -139,13 +139,15 @@ class Worker:
 
     def _submit(self, job: _Job[Any]) -> None:
         with self._changed:
-            if len(self._waiting) >= self._max_waiting:
+            self._waiting.append(job)
+            self._admit()
+            if len(self._waiting) > self._max_waiting:
+                self._waiting.pop()
                 raise InternalServerError(
                     f"The model is busy and {self._max_waiting} requests are waiting; try again later.",
                     status_code=503,
                     headers={"retry-after": str(RETRY_AFTER_S)},
                 )
-            self._waiting.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
@@ -169,28 +171,28 @@ class Worker:
     def _next(self) -> _Job[Any] | None:
         """The job whose turn it is, waited for if all of them rest; None, and no thread, if there is none."""
         with self._changed:
+            self._live.rotate(-1)  # the one that had its turn is the last to have the next
             while True:
                 self._clear()
-                self._admit()
                 if not self._live:
                     self._thread = None
                     return None
-                for _ in range(len(self._live)):
-                    job = self._live[0]
-                    self._live.rotate(-1)
+                for at, job in enumerate(self._live):
                     if not job.rests:
+                        self._live.rotate(-at)
                         return job
                 self._changed.wait()
 
     def _clear(self) -> None:
+        """Forget the jobs that are over, and let others in."""
         for job in [job for job in self._live if job.over]:
             self._live.remove(job)
             job.release()
+        self._admit()
 
     def _admit(self) -> None:
         """Let jobs in, in the order in which they came; one that is too large for all places, alone."""
-        while self._waiting:
-            size = sum(job.size for job in self._live)
-            if size and size + self._waiting[0].size > self._max_live:
-                return
+        size = sum(job.size for job in self._live)
+        while self._waiting and (not size or size + self._waiting[0].size <= self._max_live):
             self._live.append(self._waiting.popleft())
+            size += self._live[-1].size

@@ -76,6 +76,7 @@ else:
                 "ChatCompletionSystemMessageParam",
                 "ChatCompletionToolMessageParam",
                 "ChatCompletionUserMessageParam",
+                "CreateChatCompletionRequestMessageParam",
                 "FileFile",
                 "ImageURL",
                 "InputAudio",

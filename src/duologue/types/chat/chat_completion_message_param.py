@@ -31,6 +31,7 @@ __all__ = [
     "ChatCompletionSystemMessageParam",
     "ChatCompletionToolMessageParam",
     "ChatCompletionUserMessageParam",
+    "CreateChatCompletionRequestMessageParam",
     "FileFile",
     "ImageURL",
     "InputAudio",
@@ -232,3 +233,4 @@ ChatCompletionMessageParam: TypeAlias = (
     | ChatCompletionToolMessageParam
     | ChatCompletionFunctionMessageParam
 )
+CreateChatCompletionRequestMessageParam: TypeAlias = ChatCompletionMessageParam

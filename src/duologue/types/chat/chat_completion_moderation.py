@@ -14,7 +14,7 @@ class ModerationResult(WireObject):
     """The verdict on one input: per category, whether it was flagged and its score from 0 to 1."""
 
     categories: dict[str, bool] = {}
-    category_applied_input_types: dict[str, list[str]] = {}
+    category_applied_input_types: dict[str, list[Open[Literal["text", "image"]]]] = {}
     category_scores: dict[str, float] = {}
     flagged: bool = ABSENT
     model: str = ABSENT

@@ -1,0 +1,177 @@
+"""One call from its request to its answer, without any I/O: a generator that yields what shall be done.
+
+The drivers of `Client` and `AsyncClient` carry out its steps and send back what came of them:
+
+| step      | is sent back                                |
+|-----------|---------------------------------------------|
+| `Ask`     | the transport's response                    |
+| `Read`    | the next bytes of its body                  |
+| `Release` | None; nothing more is wanted of the response |
+| `Sleep`   | None                                        |
+
+A `TransportError` is thrown in where the step raised it. What the generator returns is the result of the
+call: an object, or for a stream an `Opened`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from ..protocol.errors import APIError
+from ..protocol.retry import Failure, Sleep, attempts
+from ..protocol.transport import AsyncResponse, Deadlines, Head, Request, Response, TransportError
+from .answer import ERROR_BODY_BYTES, media_of, no_answer, not_events, over_limit, status_error
+from .options import Options, Timeout, public_url
+from .response import APIResponse, RequestInfo, Timings
+
+__all__ = ["Ask", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform"]
+
+R = TypeVar("R", Response, AsyncResponse)
+E = TypeVar("E", bound=APIError)
+
+
+class Ask(NamedTuple):
+    """Send a request."""
+
+    request: Request
+    deadlines: Deadlines
+
+
+class Read(NamedTuple):
+    """Read what comes next of a body."""
+
+    response: Any
+
+
+class Release(NamedTuple):
+    """Give a response back."""
+
+    response: Any
+
+
+Step = Ask | Read | Release | Sleep
+Plan = Generator[Step, Any, Any]
+
+
+class Call(NamedTuple):
+    """What to ask, and what a good body becomes; None for a stream."""
+
+    request: Request
+    options: Options
+    timeout: Timeout
+    answer: Callable[[APIResponse, bytes], Any] | None
+    n: int = 1
+    usage_asked: bool = False
+
+
+class Opened(NamedTuple, Generic[R]):
+    """A stream whose head has come, and the bytes of its body that had to be looked at."""
+
+    transport: R
+    start: bytes
+    response: APIResponse
+    timings: Timings
+    began: float
+    call: Call
+
+
+def perform(call: Call) -> Plan:
+    """The steps of `call`. Raises what became of it when no answer could be had."""
+    began = time.monotonic()
+    info = RequestInfo(call.request.method, public_url(call.request.url))
+    until = None if call.timeout.total is None else began + call.timeout.total
+    deadlines = Deadlines(*call.timeout, until=until)
+    tries = attempts(
+        call.options.max_retries,
+        left=lambda: math.inf if until is None else until - time.monotonic(),
+        wall=time.time,
+        uniform=random.random,
+    )
+    retries = -1
+    while True:
+        next(tries)
+        retries += 1
+        problem: APIError
+        try:
+            transport = yield Ask(call.request, deadlines)
+        except TransportError as error:
+            transport, problem = None, _caused(no_answer(error, info), error)
+            failure = Failure(final=error.kind in ("invalid", "app") or error.phase == "total")
+        else:
+            head: Head = transport.head
+            response = APIResponse(head.status, head.headers, info, head.http_version, retries)
+            if 200 <= head.status < 300:
+                timings = Timings(connect=head.connected - began, headers=time.monotonic() - began)
+                return (yield from _success(Opened(transport, b"", response, timings, began, call)))
+            failure = Failure(head.status, head.headers)
+        try:
+            pause = tries.send(failure)
+        except StopIteration:
+            break
+        if transport is not None:
+            yield Release(transport)
+        yield cast("Sleep", pause)
+    if transport is not None:
+        problem = status_error(response, (yield from _error_body(transport)))
+    raise problem
+
+
+def _success(opened: Opened[Any]) -> Plan:
+    call, response = opened.call, opened.response
+    if call.answer is not None:
+        return call.answer(response, (yield from _body(opened)))
+    content_type = response.headers.get("content-type", "").lower()
+    if "event-stream" in content_type:
+        return opened
+    # It is called something else, and may be a stream all the same: its first bytes tell.
+    start = yield from _body(opened, enough=lambda body: media_of(content_type, body) != "empty")
+    media = media_of(content_type, start)
+    if media == "events":
+        return opened._replace(start=start)
+    raise not_events(response, start if media == "empty" else (yield from _body(opened, start)))
+
+
+def _body(
+    opened: Opened[Any], start: bytes = b"", *, enough: Callable[[bytes], bool] | None = None
+) -> Generator[Step, Any, bytes]:
+    """The body of a success, whole; or so much of it that there is `enough`, and then more may be read."""
+    body, limit, keep = bytearray(start), opened.call.options.max_response_bytes, False
+    try:
+        while data := (yield Read(opened.transport)):
+            body += data
+            if len(body) > limit:
+                raise over_limit(opened.response, bytes(body), limit)
+            if enough is not None and enough(bytes(body)):
+                keep = True
+                break
+    except TransportError as error:
+        problem = _caused(no_answer(error, opened.response.request), error)
+        problem.raw, problem.request_id = bytes(body), opened.response.request_id
+        raise problem from problem.__cause__
+    finally:
+        if not keep:
+            opened.transport.close()
+    return bytes(body)
+
+
+def _error_body(transport: Any) -> Generator[Step, Any, bytes]:
+    """The body of a failure, or its beginning: what cannot be had of it is not missed."""
+    body = bytearray()
+    try:
+        while len(body) < ERROR_BODY_BYTES and (data := (yield Read(transport))):
+            body += data
+    except TransportError:
+        pass
+    finally:
+        transport.close()
+    return bytes(body[:ERROR_BODY_BYTES])
+
+
+def _caused(problem: E, failure: TransportError) -> E:
+    """`problem` with what is behind it: the system's error, or the application's exception."""
+    problem.__cause__ = failure.__cause__
+    return problem

@@ -1,0 +1,220 @@
+"""What a client is set up with: its options, their defaults, and what the environment says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypedDict
+from urllib.parse import urlsplit
+
+from ..protocol.errors import DuologueError
+from ..protocol.retry import MAX_RETRIES
+
+__all__ = [
+    "NOT_GIVEN",
+    "ApiKey",
+    "ClientOptions",
+    "NotGiven",
+    "Omit",
+    "Options",
+    "Timeout",
+    "omit",
+    "resolve",
+]
+
+OPENAI_URL = "https://api.openai.com/v1"
+# An application in this process is asked under a loopback name, which servers without a key insist on.
+APP_URL = "http://localhost/v1"
+
+# The largest answer that is read whole, in bytes; streams have no limit but that of one event.
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+ApiKey = str | Callable[[], str | Awaitable[str]]
+
+
+class Omit:
+    """The class of `omit`."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+# Stands for a parameter or a header that is not sent, where None would be sent as null. `Any`, because it
+# may stand in the place of every parameter.
+omit: Final[Any] = Omit()
+NOT_GIVEN: Final[Any] = omit
+NotGiven = Omit
+
+
+class Timeout(NamedTuple):
+    """Deadlines in seconds; None waits for ever.
+
+    `connect`: until the connection stands. `headers`: from there until the answer begins. `idle`: between
+    any two bytes of the answer. `total`: for the whole call, its retries and its stream included. A plain
+    number in the place of a `Timeout` sets the first three.
+    """
+
+    connect: float | None = 5.0
+    headers: float | None = 600.0
+    idle: float | None = 600.0
+    total: float | None = None
+
+    @classmethod
+    def of(cls, value: float | Timeout | None) -> Timeout:
+        """A `Timeout` from what a caller may give for one. Raises `DuologueError`."""
+        timeout = value if isinstance(value, Timeout) else cls(value, value, value)
+        for name, seconds in timeout._asdict().items():
+            if seconds is not None and not seconds > 0:
+                raise DuologueError(f"timeout: {name} must be more than 0 seconds, or None for no deadline.")
+        return timeout
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of a client. Those with a variable are read from the environment when left out."""
+
+    api_key: ApiKey | None
+    """Sent as `Authorization: Bearer …`; a function is called before each call. `OPENAI_API_KEY`."""
+
+    organization: str | None
+    """`OPENAI_ORG_ID`."""
+
+    project: str | None
+    """`OPENAI_PROJECT_ID`."""
+
+    base_url: str | None
+    """Where the API is, most often ending in `/v1`. `OPENAI_BASE_URL`, else OpenAI."""
+
+    timeout: float | Timeout | None
+    """A `Timeout`; a number sets connect, headers and idle."""
+
+    max_retries: int
+    """How often a request that failed is sent again. Default 2."""
+
+    default_headers: Mapping[str, str | None] | None
+    """Headers of every request; None removes one that would be sent."""
+
+    default_query: Mapping[str, object] | None
+    """Query parameters of every request."""
+
+    accumulate: bool
+    """Whether a stream builds its `completion`. False keeps memory flat. Default true."""
+
+    on_truncated: Literal["raise", "return"]
+    """What a stream that ends too early does: raise, the default, or just end."""
+
+    max_event_bytes: int
+    """The largest event of a stream. Default 32 MiB."""
+
+    max_response_bytes: int
+    """The largest answer that is not streamed. Default 64 MiB."""
+
+
+class Options(NamedTuple):
+    """`ClientOptions`, checked and complete. `max_event_bytes` None is the protocol's default."""
+
+    api_key: ApiKey | None = None
+    organization: str | None = None
+    project: str | None = None
+    base_url: str = OPENAI_URL
+    timeout: Timeout = Timeout()
+    max_retries: int = MAX_RETRIES
+    default_headers: Mapping[str, str | None] = {}
+    default_query: Mapping[str, object] = {}
+    accumulate: bool = True
+    on_truncated: Literal["raise", "return"] = "raise"
+    max_event_bytes: int | None = None
+    max_response_bytes: int = MAX_RESPONSE_BYTES
+
+    def __repr__(self) -> str:
+        return f"<Options for {public_url(self.base_url)}>"  # the others may hold secrets
+
+    def updated(self, given: ClientOptions) -> Options:
+        """These options with those of `given` in their place; headers and query are added to.
+
+        Raises `DuologueError` for a value that cannot be, `TypeError` for a name that is no option.
+        """
+        unknown = sorted(set(given) - set(self._fields))
+        if unknown:
+            raise TypeError(f"{unknown[0]!r} is no option of a client; there are: {', '.join(self._fields)}")
+        values: dict[str, Any] = {**given}
+        if "timeout" in values:
+            values["timeout"] = Timeout.of(values["timeout"])
+        for name in ("default_headers", "default_query"):
+            if name in values:
+                values[name] = {**getattr(self, name), **(values[name] or {})}
+        options = self._replace(**values)
+        options._check()
+        return options
+
+    def _check(self) -> None:
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            raise DuologueError("max_retries must be a number from 0; 0 sends every request once.")
+        if self.on_truncated not in ("raise", "return"):
+            raise DuologueError('on_truncated must be "raise" or "return".')
+        for name in ("max_event_bytes", "max_response_bytes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise DuologueError(f"{name} must be more than 0.")
+        if not _is_absolute(self.base_url):
+            raise DuologueError(
+                f"base_url must be an absolute http or https URL such as {OPENAI_URL}, "
+                f"not {public_url(self.base_url)!r}."
+            )
+        if self.api_key is None and _is_openai(self.base_url) and not self._has_own_authorization():
+            raise DuologueError(
+                "OpenAI needs a key: pass api_key=..., or set the environment variable OPENAI_API_KEY. "
+                "For another server, set base_url or OPENAI_BASE_URL."
+            )
+
+    def _has_own_authorization(self) -> bool:
+        return any(name.lower() == "authorization" for name in self.default_headers)
+
+
+_ENVIRONMENT: Mapping[str, str] = {
+    "api_key": "OPENAI_API_KEY",
+    "organization": "OPENAI_ORG_ID",
+    "project": "OPENAI_PROJECT_ID",
+    "base_url": "OPENAI_BASE_URL",
+}
+
+
+def resolve(given: ClientOptions, environ: Mapping[str, str], *, in_process: bool) -> Options:
+    """The options of a new client.
+
+    A client of an application in this process does not read the environment: what is set there is meant
+    for servers elsewhere.
+    """
+    values: dict[str, Any] = {} if in_process else _from_environment(environ)
+    values["base_url"] = values.get("base_url") or (APP_URL if in_process else OPENAI_URL)
+    values |= {name: value for name, value in given.items() if value is not None or name not in _ENVIRONMENT}
+    return Options().updated(values)  # type: ignore[arg-type] # names are checked there
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values = {option: environ.get(variable) for option, variable in _ENVIRONMENT.items()}
+    return {option: value for option, value in values.items() if value}
+
+
+def public_url(url: str) -> str:
+    """`url` as it may be shown: without user, password, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(not a URL)"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _is_absolute(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+    except (ValueError, AttributeError, TypeError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _is_openai(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")

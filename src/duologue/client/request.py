@@ -1,0 +1,152 @@
+"""Building a request: the URL, the headers, the body."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from .._version import __version__
+from ..protocol.errors import DuologueError
+from ..protocol.transport import Headers, Request
+from ..types.chat.completion_create_params import CompletionCreateParamsBase
+from .options import Omit, Options
+
+__all__ = ["build", "chat_body", "path_segment"]
+
+_USER_AGENT = f"duologue/{__version__} Python/{platform.python_version()}"
+
+# The parameters that a chat completion may have; `stream` has a place of its own in the signature.
+_PARAMETERS = frozenset(CompletionCreateParamsBase.__annotations__)
+_REQUIRED = ("messages", "model")
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# A line break would begin another header; what is not Latin-1 cannot be sent at all.
+_BAD_VALUE = re.compile(r"[\r\n\0]|[^\0-\xff]")
+
+
+def build(
+    options: Options,
+    key: str | None,
+    method: str,
+    path: str,
+    *,
+    body: bytes | None = None,
+    stream: bool = False,
+    headers: Mapping[str, str | None] | None = None,
+    query: Mapping[str, object] | None = None,
+) -> Request:
+    """A request to `path` under the base URL. Raises `DuologueError` for a header that cannot be sent."""
+    fields: dict[str, str | None] = {
+        "accept": "text/event-stream" if stream else "application/json",
+        "accept-encoding": "identity",  # compressing would hold back what is to arrive piece by piece
+        "user-agent": _USER_AGENT,
+        "authorization": None if key is None else f"Bearer {key}",
+        "content-type": None if body is None else "application/json",
+        "openai-organization": options.organization,
+        "openai-project": options.project,
+    }
+    for name, value in [*options.default_headers.items(), *(headers or {}).items()]:
+        fields[name.lower()] = value
+    sent = {name: _checked(name, value) for name, value in fields.items() if _is_given(value)}
+    return Request(method, _url(options, path, query or {}), Headers(sent), body)
+
+
+def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any) -> dict[str, Any]:
+    """The fields of a chat completion request. Raises `TypeError` for parameters that are missing or unknown."""
+    for name in params:
+        if name not in _PARAMETERS:
+            raise TypeError(
+                f"create() has no parameter {name!r}; what only your server knows goes into extra_body"
+            )
+    body = {name: value for name, value in params.items() if not isinstance(value, Omit)}
+    if not isinstance(stream, Omit):
+        body["stream"] = stream
+    body |= extra or {}
+    for name in _REQUIRED:
+        if name not in body:
+            raise TypeError(f"create() is missing its parameter {name!r}")
+    return body
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """The JSON of a request. Raises `TypeError` or `DuologueError` naming the parameter that cannot be sent."""
+    try:
+        return _encode(body)
+    except (TypeError, ValueError, RecursionError):
+        for name, value in body.items():
+            try:
+                _encode(value)
+            except TypeError as error:
+                raise TypeError(f"{name} cannot be sent as JSON: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise DuologueError(f"{name} cannot be sent as JSON: {error}") from None
+        raise
+
+
+def path_segment(name: str, value: str) -> str:
+    """`value` as one segment of a path. Raises `DuologueError` where it would name something else."""
+    if not value or value in (".", ".."):
+        raise DuologueError(f"{name} must be the name of something, not {value!r}.")
+    return quote(value, safe="")
+
+
+def _encode(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: only its escape can be sent
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: an answer's message, other answers' objects, models, lazy lists."""
+    if isinstance(value, type):
+        raise TypeError(f"{value.__name__} is a class; what it describes must be given as a JSON schema")
+    if hasattr(value, "to_param"):
+        return value.to_param()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and not isinstance(value, Omit)
+
+
+def _checked(name: str, value: Any) -> str:
+    text = str(value)
+    if not _NAME.fullmatch(name):
+        raise DuologueError(f"{name!r} is not the name of a header.")
+    if _BAD_VALUE.search(text):
+        source = " (the api_key)" if name == "authorization" else ""
+        raise DuologueError(
+            f"The header {name}{source} holds a line break or a character that HTTP cannot carry. "
+            "A value read from a file often ends in a line break: use .strip()."
+        )
+    return text.strip()
+
+
+def _url(options: Options, path: str, query: Mapping[str, object]) -> str:
+    base = urlsplit(options.base_url)
+    pairs = dict[str, object](parse_qsl(base.query, keep_blank_values=True))
+    pairs |= {**options.default_query, **query}
+    sent = {name: _query_value(value) for name, value in pairs.items() if _is_given(value)}
+    url = base._replace(path=quote(base.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + path, fragment="")
+    return url._replace(query=urlencode(sent, doseq=True)).geturl()
+
+
+def _query_value(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return [_query_value(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,1 @@
+"""What carries a client's requests, one module each, imported at the first request."""

@@ -1,0 +1,191 @@
+"""A connected socket whose every wait ends at the deadline of the phase it is in."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
+from .proxy import proxy_for
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["Route", "TimedSocket", "connect"]
+
+
+class Route(NamedTuple):
+    """Where a connection leads: to an origin, perhaps through a proxy."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: str | None
+
+    @classmethod
+    def to(cls, url: str) -> Route:
+        """The route to `url`. Raises `TransportError` where the environment's proxy cannot be used."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname or "", port, proxy_for(url))
+
+    @property
+    def asks_proxy(self) -> bool:
+        """Whether requests go to the proxy itself; for https it makes a tunnel instead."""
+        return self.proxy is not None and self.scheme == "http"
+
+    def proxy_headers(self) -> dict[str, str]:
+        """What the proxy wants to know: who asks, if its URL says so."""
+        parts = urlsplit(self.proxy or "")
+        if parts.username is None:
+            return {}
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return {"Proxy-Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
+
+
+class TimedSocket:
+    """What `http.client` takes for a socket.
+
+    It is closed by `shut` alone: `http.client` closes a socket whose answer says `Connection: close` before
+    that answer has been read.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.received = 0  # bytes, since `begin`
+        self._socket = sock
+        self._deadlines = Deadlines()
+        self._phase: Phase = "headers"
+        self._since = 0.0
+        self._timeout: float | None = sock.gettimeout()
+
+    def begin(self, deadlines: Deadlines) -> None:
+        """A request is about to be sent."""
+        self.received = 0
+        self._deadlines, self._since = deadlines, time.monotonic()
+        self._phase = "headers"
+
+    def read_body(self) -> None:
+        """The head has come: from now on each read waits on its own."""
+        self._phase = "idle"
+
+    def passed(self) -> TransportError:
+        """The error for a wait that ended in a `TimeoutError`."""
+        return self._deadlines.passed(self._phase, time.monotonic())
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._arm()
+        self._socket.sendall(data)
+
+    def recv_into(self, buffer: WriteableBuffer) -> int:
+        """Receive what there is, at least one byte; 0 at the end."""
+        self._arm()
+        count = self._socket.recv_into(buffer)
+        self.received += count
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """The socket as a file to read from."""
+        del mode
+        return io.BufferedReader(_Raw(self), READ_BYTES)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come: not even the end of the connection."""
+        sock = self._socket
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return False
+        if not hasattr(select, "poll"):  # Windows
+            return not select.select([sock], [], [], 0)[0]
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """What `http.client` calls; see the class."""
+
+    def shut(self) -> None:
+        """Close the connection at once; a thread that waits for its bytes wakes up."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the other side was faster
+            pass
+        self._socket.close()
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+    def _arm(self) -> None:
+        timeout = self._deadlines.idle
+        if self._phase != "idle" or self._deadlines.until is not None:
+            now = time.monotonic()
+            moment = self._deadlines.moment(self._phase, now if self._phase == "idle" else self._since)
+            timeout = None if moment is None else moment - now
+            if timeout is not None and timeout <= 0:
+                raise TimeoutError
+        if timeout != self._timeout:  # most often it stays, which saves a system call
+            self._socket.settimeout(timeout)
+            self._timeout = timeout
+
+
+class _Raw(io.RawIOBase):
+    """The reading side for `io.BufferedReader`."""
+
+    def __init__(self, sock: TimedSocket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._sock.recv_into(buffer)
+
+
+def connect(
+    route: Route, deadlines: Deadlines, tls: Callable[[], ssl.SSLContext]
+) -> tuple[http.client.HTTPConnection, TimedSocket]:
+    """A new connection along `route`, for one caller. Raises `TransportError`."""
+    began = time.monotonic()
+    moment = deadlines.moment("connect", began)
+    host, port = route.host, route.port
+    if route.proxy is not None:
+        parts = urlsplit(route.proxy)
+        host, port = parts.hostname or "", parts.port or 80
+    connection = http.client.HTTPConnection(host, port, timeout=_left(moment, began))
+    if route.proxy is not None and not route.asks_proxy:
+        connection.set_tunnel(route.host, route.port, route.proxy_headers())
+    try:
+        connection.connect()
+        sock = connection.sock
+        if route.scheme == "https":
+            sock.settimeout(_left(moment, time.monotonic()))
+            sock = tls().wrap_socket(sock, server_hostname=route.host)
+    except TimeoutError:
+        connection.close()
+        raise deadlines.passed("connect", time.monotonic()) from None
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise TransportError("connect", text) from error
+    except BaseException:
+        connection.close()
+        raise
+    timed = TimedSocket(sock)
+    connection.sock = timed
+    connection.auto_open = 0  # a connection that is lost is this package's affair
+    return connection, timed
+
+
+def _left(moment: float | None, now: float) -> float | None:
+    if moment is None:
+        return None
+    if moment <= now:
+        raise TimeoutError
+    return moment - now

@@ -1,0 +1,214 @@
+"""Blocking requests over the standard library's `http.client`, with a small pool of connections."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from ...protocol.transport import (
+    DRAIN_BYTES,
+    DRAIN_S,
+    READ_BYTES,
+    Deadlines,
+    Head,
+    Headers,
+    Request,
+    TransportError,
+)
+from ._socket import Route, TimedSocket, connect
+
+__all__ = ["MAX_IDLE", "MAX_IDLE_S", "HttpClientTransport"]
+
+# Connections that wait for their next request: how many at most, and for how many seconds.
+MAX_IDLE = 64
+MAX_IDLE_S = 15.0
+
+
+class HttpClientTransport:
+    """Connections in use are as many as there are callers; at most `MAX_IDLE` are kept when they are done."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: deque[_Connection] = deque()
+        self._process = os.getpid()
+        self._tls: ssl.SSLContext | None = None
+
+    def send(self, request: Request, deadlines: Deadlines) -> _Response:
+        """Send a request and wait for the head of its answer. Raises `TransportError`."""
+        route = Route.to(request.url)
+        while True:
+            kept = self._take(route)
+            connection = kept or _Connection(route, deadlines, self._tls_context)
+            try:
+                return connection.exchange(request, deadlines, self._keep)
+            except TransportError as error:
+                connection.close()
+                # A connection that was kept may be closed by the server while the request is on its way to
+                # it. Then nobody has seen the request, and it is no failure to speak of.
+                if kept is None or error.kind != "reset" or connection.socket.received:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, deque()
+        for connection in idle:
+            connection.close()
+
+    def _keep(self, connection: _Connection) -> None:
+        with self._lock:
+            self._idle.append(connection)
+            surplus = self._idle.popleft() if len(self._idle) > MAX_IDLE else None
+        if surplus is not None:
+            surplus.close()
+
+    def _take(self, route: Route) -> _Connection | None:
+        """A connection that can be used again, the latest used one first."""
+        while True:
+            with self._lock:
+                if self._process != os.getpid():  # after a fork they belong to the parent
+                    self._idle, self._process = deque(), os.getpid()
+                found = next((kept for kept in reversed(self._idle) if kept.route == route), None)
+                if found is None:
+                    return None
+                self._idle.remove(found)
+            if found.is_usable():
+                return found
+            found.close()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            self._tls = context
+        return self._tls
+
+
+class _Connection:
+    """One connection, for one exchange after the other."""
+
+    def __init__(self, route: Route, deadlines: Deadlines, tls: Callable[[], ssl.SSLContext]) -> None:
+        self.route = route
+        self._http, self.socket = connect(route, deadlines, tls)
+        self.ready = self.idle_since = time.monotonic()
+
+    def exchange(
+        self, request: Request, deadlines: Deadlines, keep: Callable[[_Connection], None]
+    ) -> _Response:
+        """Send a request and wait for the head of its answer; `keep` takes the connection back."""
+        parts = urlsplit(request.url)
+        target = parts._replace(scheme="", netloc="").geturl()
+        headers = {"Host": parts.netloc.rpartition("@")[2], **request.headers}
+        if self.route.asks_proxy:
+            target, headers = request.url, headers | self.route.proxy_headers()
+        self.ready = time.monotonic()
+        self.socket.begin(deadlines)
+        try:
+            try:
+                self._http.request(request.method, target, request.body, headers)
+            except ConnectionError:
+                # A server may refuse a large body before it has read it: its answer is what counts.
+                if self.socket.is_quiet():
+                    raise
+            answer = self._http.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise _failure(error, self.socket) from error
+        self.socket.read_body()
+        return _Response(self, answer, keep)
+
+    def is_usable(self) -> bool:
+        """Whether it has not waited too long, and the server has not closed it."""
+        return time.monotonic() - self.idle_since < MAX_IDLE_S and self.socket.is_quiet()
+
+    def close(self) -> None:
+        """Close it at once."""
+        self.socket.shut()
+
+
+class _Response:
+    """An answer whose body is still to be read."""
+
+    def __init__(
+        self,
+        connection: _Connection,
+        answer: http.client.HTTPResponse,
+        keep: Callable[[_Connection], None],
+    ) -> None:
+        version = "1.0" if answer.version == 10 else "1.1"
+        self.head = Head(answer.status, Headers(answer.getheaders()), version, connection.ready)
+        self._connection = connection
+        self._answer = answer
+        self._keep = keep
+        self._closed = False
+        compressed = self.head.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
+        # Nobody asked for it, and some servers do it all the same. 32: gzip and zlib are told apart.
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if compressed else None
+
+    def read(self) -> bytes:
+        """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
+        while True:
+            try:
+                data = self._answer.read1(READ_BYTES)
+                if data and self._inflate is not None:
+                    data = self._inflate(data)
+                    if not data:
+                        continue
+            except (OSError, ValueError, http.client.HTTPException, zlib.error) as error:
+                self.close()
+                raise _failure(error, self._connection.socket) from error
+            break
+        if data:
+            return data
+        if self._answer.length:  # http.client takes a body that is too short for a whole one
+            self.close()
+            raise TransportError("reset", f"{self._answer.length} bytes of the body are missing")
+        self._end()
+        return b""
+
+    def release(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
+        self._connection.socket.begin(Deadlines(headers=DRAIN_S))
+        left = DRAIN_BYTES
+        try:
+            while left > 0 and (data := self.read()):
+                left -= len(data)
+        except TransportError:
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Leave at once; the connection is closed unless the body had ended."""
+        if not self._closed:
+            self._closed = True
+            self._connection.close()
+
+    def _end(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._answer.close()
+            if self._answer.will_close:
+                self._connection.close()
+            else:
+                self._connection.idle_since = time.monotonic()
+                self._keep(self._connection)
+
+
+def _failure(error: Exception, sock: TimedSocket) -> TransportError:
+    if isinstance(error, TimeoutError):
+        return sock.passed()
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, (http.client.BadStatusLine, http.client.IncompleteRead)) or not isinstance(
+        error, http.client.HTTPException
+    ):
+        return TransportError("reset", text)
+    return TransportError("invalid", text)

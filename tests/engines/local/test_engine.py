@@ -1,0 +1,312 @@
+"""The embedded model behind the engine port: each parameter has its effect, and all of them end as they say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from duologue.engine import Engine, Finish, Head, Text, Usage
+from duologue.engines.local import default_engine
+from duologue.protocol.errors import BadRequestError, InternalServerError
+
+STORY = "Tell me a story."
+COUNT = "Count from 1 to 9."
+
+
+def worker_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "duologue-pocket"]
+
+
+async def test_it_answers(ask):
+    answer = await ask("What is the capital of Norway?", temperature=0)
+    assert answer.text == "The capital of Norway is Oslo."
+    assert answer.reasons == ["stop"]
+
+
+async def test_what_it_is(pocket):
+    assert isinstance(pocket, Engine)
+    assert pocket.models == ("pocket",)
+    assert pocket.supports == dict.fromkeys(
+        ("max_completion_tokens", "max_tokens", "n", "seed", "stop", "temperature", "top_p"), "native"
+    )
+
+
+async def test_the_order_of_events(ask):
+    """A head that names model and backend, text token by token, the end, and the usage last."""
+    head, *texts, finish, usage = (await ask(COUNT, temperature=0)).events
+    assert isinstance(head, Head)
+    assert head.system_fingerprint.startswith("pocket numpy-")
+    assert " duologue-" in head.system_fingerprint
+    assert all(isinstance(event, Text) and event.tokens == 1 for event in texts)
+    assert finish == Finish("stop")
+    assert usage.completion_tokens == len(texts) + 1  # the end is a token, too
+
+
+async def test_temperature_0_repeats_and_a_higher_one_varies(ask):
+    assert len({(await ask(STORY, temperature=0)).text for _ in range(3)}) == 1
+    assert len({(await ask(STORY, temperature=1.5, max_tokens=12)).text for _ in range(6)}) > 1
+
+
+async def test_the_default_temperature_is_1(ask):
+    assert (await ask(STORY, seed=3)).text == (await ask(STORY, seed=3, temperature=1, top_p=1)).text
+
+
+async def test_a_seed_repeats_and_seeds_differ(ask):
+    answers = [(await ask(STORY, temperature=1.5, seed=seed, max_tokens=20)).text for seed in (1, 2, 3, 1, 2, 3)]
+    assert answers[:3] == answers[3:]
+    assert len(set(answers)) > 1
+
+
+@pytest.mark.parametrize("top_p", [0, 1e-6])
+async def test_a_tiny_top_p_is_greedy(ask, top_p):
+    greedy = (await ask(STORY, temperature=0, max_tokens=20)).text
+    assert {(await ask(STORY, temperature=2, top_p=top_p, seed=s, max_tokens=20)).text for s in range(3)} == {greedy}
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"),
+    [
+        pytest.param("5", "1, 2, 3, 4, ", id="one token"),
+        pytest.param(", 5, 6", "1, 2, 3, 4", id="across tokens"),
+        pytest.param(["9", "3, 4"], "1, 2, ", id="the first of two"),
+        pytest.param("1", "", id="at once"),
+        pytest.param("", "1, 2, 3, 4, 5, 6, 7, 8, 9", id="an empty one"),
+        pytest.param(", 9 and more", "1, 2, 3, 4, 5, 6, 7, 8, 9", id="only its beginning"),
+    ],
+)
+async def test_stop(ask, stop, text):
+    answer = await ask(COUNT, temperature=0, stop=stop)
+    assert (answer.text, answer.reasons) == (text, ["stop"])
+
+
+async def test_a_stop_counts_the_tokens_it_took(ask):
+    whole = await ask(COUNT, temperature=0)
+    cut = await ask(COUNT, temperature=0, stop=", 5")
+    assert cut.usage[1] < whole.usage[1]
+    shown = sum(event.tokens for event in cut.events if isinstance(event, Text))
+    assert shown < cut.usage[1] <= shown + 3
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("limit", [1, 2, 7])
+async def test_a_limit_ends_with_length_and_the_exact_usage(ask, name, limit):
+    answer = await ask(COUNT, temperature=0, **{name: limit})
+    assert answer.reasons == ["length"]
+    assert answer.usage[1] == limit == sum(event.tokens for event in answer.events if isinstance(event, Text))
+    assert (await ask(COUNT, temperature=0)).text.startswith(answer.text)
+
+
+async def test_a_limit_that_the_answer_just_meets_is_no_limit(ask):
+    whole = await ask(COUNT, temperature=0)
+    assert (await ask(COUNT, temperature=0, max_tokens=whole.usage[1])).reasons == ["stop"]
+    assert (await ask(COUNT, temperature=0, max_tokens=whole.usage[1] - 1)).reasons == ["length"]
+
+
+async def test_text_held_back_for_a_stop_comes_out_at_the_limit(ask):
+    answer = await ask(COUNT, temperature=0, max_tokens=4, stop="2, 3")
+    assert answer.text == (await ask(COUNT, temperature=0, max_tokens=4)).text
+
+
+async def test_the_context_is_a_limit_too(ask):
+    prompt = (await ask("word " * 600, max_tokens=1)).usage[0]
+    answer = await ask("word " * 600, temperature=2, seed=1, max_tokens=10_000)
+    prompt_tokens, completion_tokens = answer.usage
+    assert prompt_tokens == prompt
+    assert prompt_tokens + completion_tokens <= 640
+    ends = {"length"} if prompt_tokens + completion_tokens == 640 else {"stop"}
+    assert set(answer.reasons) == ends
+
+
+async def test_a_prompt_over_the_context_is_refused_before_any_event(pocket, make_request):
+    events = pocket.generate(make_request("word " * 700))
+    with pytest.raises(BadRequestError, match="context is 640 tokens") as caught:
+        await anext(events)
+    assert caught.value.code == "context_length_exceeded"
+
+
+async def test_choices_differ_and_share_the_prompt(ask):
+    alone = await ask(STORY, temperature=1.5, seed=4, max_tokens=20)
+    answer = await ask(STORY, temperature=1.5, seed=4, max_tokens=20, n=3)
+    assert len(set(answer.texts)) == 3
+    assert answer.texts[0] == alone.text
+    assert answer.usage[0] == alone.usage[0]
+    again = await ask(STORY, temperature=1.5, seed=4, max_tokens=20, n=3)
+    assert again.texts == answer.texts
+    assert answer.texts[2] == (await ask(STORY, temperature=1.5, seed=6, max_tokens=20)).text
+
+
+async def test_choices_are_counted_together_and_end_for_themselves(ask):
+    answer = await ask("Hello", temperature=1.2, seed=1, n=8)
+    one = [(await ask("Hello", temperature=1.2, seed=1 + index)).usage[1] for index in range(8)]
+    assert answer.usage[1] == sum(one)
+    assert len(answer.reasons) == 8
+    assert isinstance(answer.events[-1], Usage)
+
+
+async def test_the_largest_n_is_answered(ask):
+    answer = await ask("Hello", n=128, max_tokens=1)
+    assert len(answer.texts) == 128
+    assert answer.usage[1] == 128
+
+
+async def test_characters_come_whole(ask):
+    """The model is made to babble; whatever bytes it makes, no character is cut in two by an event."""
+    for seed in range(5):
+        answer = await ask("日本 🎉 é", temperature=2, seed=seed, max_tokens=60)
+        pieces = [event.text for event in answer.events if isinstance(event, Text)]
+        assert all(pieces)
+        assert "".join(pieces).encode()
+
+
+async def test_control_tokens_are_never_said(ask):
+    for seed in range(4):
+        text = (await ask("Hello", temperature=2, seed=seed, n=4, max_tokens=100)).text
+        assert "<|im_start|>" not in text
+        assert "<tool_call>" not in text
+
+
+async def test_a_tools_result_in_the_messages_is_read(ask):
+    call = {"name": "get_weather", "arguments": json.dumps({"city": "Paris"})}
+    answer = await ask(
+        [
+            {"role": "user", "content": "What is the weather in Paris?"},
+            {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": call}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": '{"temperature": 21, "condition": "sunny"}'},
+        ],
+        temperature=0,
+    )
+    assert "sunny" in answer.text
+
+
+async def test_eight_requests_go_on_at_the_same_pace(pocket, make_request):
+    """When the first of eight equal answers ends, none of the others is far behind."""
+    counts = [0] * 8
+    behind: list[int] = []
+
+    async def follow(index: int) -> None:
+        request = make_request(STORY, temperature=0.0, stop="~", max_tokens=30)
+        async for event in pocket.generate(request):
+            counts[index] += isinstance(event, Text)
+            if isinstance(event, Finish):
+                behind.append(max(counts) - min(counts))
+
+    await asyncio.gather(*(follow(index) for index in range(8)))
+    assert len(set(counts)) == 1
+    assert behind[0] <= 3
+
+
+async def test_a_long_prompt_does_not_hold_up_others(pocket, make_request):
+    """While a prompt of ten slices is read, an answer under way goes on."""
+    writing = pocket.generate(make_request(COUNT, temperature=0))
+    async with asyncio.timeout(5):
+        while not isinstance(await anext(writing), Text):
+            pass
+        between = 0
+        first = asyncio.ensure_future(anext(pocket.generate(make_request("word " * 550, max_tokens=1))))
+        long = pocket.generate(make_request("word " * 550, max_tokens=1))
+        task = asyncio.ensure_future(_until_text(long))
+        while not task.done():
+            await anext(writing, None)
+            between += 1
+        await first
+    assert between >= 5
+    await writing.aclose()
+
+
+async def _until_text(events) -> None:
+    async for event in events:
+        if isinstance(event, Text):
+            return
+
+
+async def test_a_reader_that_leaves_frees_the_thread(pocket, make_request):
+    events = pocket.generate(make_request(STORY, temperature=2, n=8))
+    await anext(events)
+    await anext(events)
+    await events.aclose()
+    deadline = time.monotonic() + 1
+    while worker_threads():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+async def test_the_loop_is_free_while_the_model_computes(ask):
+    """The longest time between two looks of another task stays far below what the answers take."""
+    await ask("Hello")
+    gaps: list[float] = []
+
+    async def watch() -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            gaps.append(now - last)
+            last = now
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(*(ask(STORY, temperature=2, max_tokens=40, seed=seed) for seed in range(8)))
+    watcher.cancel()
+    assert len(gaps) > 10
+    assert sorted(gaps)[len(gaps) // 2] < 0.05
+
+
+async def test_close_fails_what_is_under_way_and_the_engine_may_be_used_again(pocket, make_request, ask):
+    events = pocket.generate(make_request(STORY, temperature=2, n=8))
+    await anext(events)
+    await pocket.close()
+    assert not worker_threads()
+    with pytest.raises(InternalServerError) as caught:
+        async for _ in events:
+            pass
+    assert caught.value.status_code == 503
+    await pocket.start()
+    assert (await ask("Hello", temperature=0)).reasons == ["stop"]
+
+
+def test_one_engine_serves_several_loops(make_request):
+    engine = default_engine()
+
+    async def collect() -> list:
+        return [event async for event in engine.generate(make_request(COUNT, temperature=0))]
+
+    answers: list[list] = []
+    threads = [threading.Thread(target=lambda: answers.append(asyncio.run(collect()))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == answers[1] == answers[2]
+    assert len(answers) == 3
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    code = "import sys, duologue.engines.local; print({'numpy', 'jinja2', 'duologue_pocket'} & set(sys.modules))"
+    assert run_python(code) == "set()"
+
+
+@pytest.mark.parametrize("missing", ["numpy", "jinja2", "duologue_pocket"])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(missing):
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from duologue.engines.local import default_engine
+from duologue.protocol.errors import DuologueError
+try:
+    default_engine()
+except DuologueError as error:
+    print(error)
+"""
+    assert run_python(code) == (
+        f"Local models need the package '{missing}', which is not installed: pip install 'duologue[serve]'"
+    )

@@ -1,0 +1,90 @@
+"""Which models the engine runs, and what it says of those that it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from duologue.engines.local import LocalEngine
+from duologue.engines.local.gguf import GGUFError
+from duologue.engines.local.model import Model
+
+REFUSED = {
+    "another architecture": ({"general.architecture": "gemma"}, "'gemma' model.*'llama' models only"),
+    "no architecture": ({"general.architecture": None}, "general.architecture is missing"),
+    "no chat template": ({"tokenizer.chat_template": None}, "has no chat template.*instruct"),
+    "a template that does not parse": ({"tokenizer.chat_template": "{% for %}"}, "does not parse"),
+    "another kind of tokenizer": ({"tokenizer.ggml.model": "llama"}, "'llama' tokenizer.*gpt-2, qwen2"),
+    "another family of tokenizers": ({"tokenizer.ggml.pre": "tekken"}, "family 'tekken'"),
+    "no tokens": ({"tokenizer.ggml.tokens": None}, "tokenizer.ggml.tokens is missing"),
+    "tokens that are numbers": ({"tokenizer.ggml.tokens": [1, 2]}, "must be a list of texts"),
+    "types for other tokens": ({"tokenizer.ggml.token_type": [1]}, "type of each token"),
+    "a byte without a token": ({"tokenizer.ggml.token_type": [3] + [1] * 259}, "lacks 1 of the 256"),
+    "a merge of unknown tokens": ({"tokenizer.ggml.merges": ["q q"]}, "merge 'q q' of unknown tokens"),
+    "no token that ends an answer": ({"tokenizer.ggml.eos_token_id": None}, "no token that ends an answer"),
+    "an end token out of range": ({"tokenizer.ggml.eos_token_id": 260}, "from 0 to 259"),
+    "scaled positions": ({"llama.rope.scaling.type": "yarn"}, "scales its rotary positions"),
+    "heads that its groups do not divide": ({"llama.attention.head_count_kv": 3}, "groups do not divide"),
+    "half-turned heads": ({"llama.rope.dimension_count": 4}, "rope.dimension_count is 4"),
+    "no width": ({"llama.embedding_length": None}, "embedding_length is missing"),
+    "a width of 0": ({"llama.embedding_length": 0}, "embedding_length is 0"),
+    "a width that is text": ({"llama.embedding_length": "wide"}, "embedding_length is 'wide'"),
+    "more layers than tensors": ({"llama.block_count": 2**31}, "block_count is 2147483648"),
+    "a layer more than there is": ({"llama.block_count": 3}, r"has no tensor blk\.2\.attn_norm"),
+    "a layer less than there is": ({"llama.block_count": 1}, r"'blk\.1\.attn_norm\.weight' that a plain Llama"),
+    "another width than its tensors": ({"llama.embedding_length": 64}, "of shape .* is expected"),
+    "a context without end": ({"llama.context_length": 2**40}, "context_length is 1099511627776"),
+    "an epsilon of 0": ({"llama.attention.layer_norm_rms_epsilon": 0.0}, "a number above 0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_model_that_cannot_be_run_is_refused_in_one_line(changes, message, plan, tmp_path):
+    for key, value in changes.items():
+        plan.metadata.pop(key, None)
+        if value is not None:
+            plan.metadata[key] = value
+    with pytest.raises(GGUFError, match=message) as caught:
+        Model(plan.write(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_of_another_kind_of_model_is_refused(plan, tmp_path):
+    plan.tensors["rope_freqs.weight"] = (np.ones(4, np.float32), 0)
+    with pytest.raises(GGUFError, match=r"'rope_freqs\.weight' that a plain Llama does not have"):
+        Model(plan.write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("general", "given", "expected"),
+    [
+        pytest.param("small  model", None, "small model", id="the file's own name"),
+        pytest.param(" ", None, "file", id="the name of the file"),
+        pytest.param("small", "mine", "mine", id="the one it is given"),
+    ],
+)
+def test_the_name_it_answers_to(general, given, expected, plan, tmp_path):
+    plan.metadata["general.name"] = general
+    assert LocalEngine(plan.write(tmp_path), model=given).models == (expected,)
+
+
+async def collect(engine, request):
+    return [event async for event in engine.generate(request)]
+
+
+async def test_any_plain_llama_answers(plan, tmp_path, make_request):
+    """Untied, in all three tensor types: an answer of the length asked for."""
+    plan.tensors["output.weight"] = plan.tensors["token_embd.weight"]
+    for index, (name, (array, _)) in enumerate(plan.tensors.items()):
+        plan.tensors[name] = (array, (0, 1, 8)[index % 3] if array.ndim > 1 else 0)
+    engine = LocalEngine(plan.write(tmp_path))
+    events = await collect(engine, make_request("the", max_tokens=5, temperature=0))
+    prompt = ["<s>", "u", "s", "e", "r", ":", "th", "e", "</s>", "<s>"]
+    assert (events[-1].prompt_tokens, events[-1].completion_tokens) == (len(prompt), 5)
+
+
+async def test_weights_that_are_not_finite_end_in_an_error(plan, tmp_path, make_request):
+    array, kind = plan.tensors["blk.0.ffn_up.weight"]
+    plan.tensors["blk.0.ffn_up.weight"] = (np.full_like(array, np.nan), kind)
+    with pytest.raises(FloatingPointError, match="damaged"):
+        await collect(LocalEngine(plan.write(tmp_path)), make_request("the"))

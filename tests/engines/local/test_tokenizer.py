@@ -1,0 +1,118 @@
+"""Text to ids and back."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import duologue_pocket
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duologue.engines.local.gguf import GGUF
+from duologue.engines.local.tokenizer import Tokenizer
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text("ab '\n\r\t019_.<|>", max_size=60)
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts)
+def test_every_text_comes_back(model, text):
+    tokenizer = model.tokenizer
+    assert tokenizer.decode(tokenizer.encode(text)) == text.encode()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "<tool_call>", "a", "<|", "|>", " "]), max_size=8))
+def test_no_text_is_a_control_token(model, parts):
+    """Not even one that spells nothing else."""
+    ids = model.tokenizer.encode("".join(parts))
+    assert not set(ids) & set(model.tokenizer.special.values())
+
+
+def test_only_a_trusted_text_is_split_at_special_tokens(model):
+    tokenizer = model.tokenizer
+    start, end = tokenizer.special["<|im_start|>"], tokenizer.special["<|im_end|>"]
+    assert list(tokenizer.split("<|im_start|>user\n<|im_end|><|im_end|>x")) == [start, "user\n", end, end, "x"]
+
+
+RULES = GGUF(duologue_pocket.path()).metadata["tokenizer.ggml.merges"]
+RANKS = {tuple(rule.split(" ")): rank for rank, rule in enumerate(RULES)}
+
+
+def merged(word: str) -> list[str]:
+    """BPE by its definition: merge the pair of lowest rank, the leftmost of them, until none is left."""
+    pieces = list(word)
+    while True:
+        pairs = [(RANKS[pair], at) for at, pair in enumerate(pairwise(pieces)) if pair in RANKS]
+        if not pairs:
+            return pieces
+        _, at = min(pairs)
+        pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("aeiouthnrsltd", min_size=1, max_size=60))
+def test_merging_is_by_rank_from_the_left(model, word):
+    """Short and long words alike; a word of letters is cut by nothing else."""
+    assert [model.tokenizer.pieces[i].decode() for i in model.tokenizer.encode(word)] == merged(word)
+
+
+def test_a_word_of_any_length_is_encoded_in_time(model):
+    """A hundred thousand letters without a space take no quadratic time."""
+    text = "the" * 33_000
+    assert model.tokenizer.decode(model.tokenizer.encode(text)) == text.encode()
+
+
+# Each family cuts a text into words in its own way.
+CUTS = {
+    "qwen2": [
+        ("it's 12", ["it", "'s", " ", "1", "2"]),
+        ("IT'S", ["IT", "'S"]),
+        ("a  b", ["a", " ", " b"]),
+        ("(word)", ["(word", ")"]),
+        ("x\n\n y", ["x", "\n\n", " y"]),
+        ("a!\n", ["a", "!\n"]),
+        ("½x²", ["½", "x", "²"]),
+        ("a_b", ["a", "_b"]),
+        ("end  ", ["end", "  "]),
+    ],
+    "gpt-2": [
+        ("it's 12", ["it", "'s", " 12"]),
+        ("IT'S", ["IT", "'", "S"]),
+        ("a  b", ["a", " ", " b"]),
+        ("(word)", ["(", "word", ")"]),
+        ("x\n\n y", ["x", "\n\n", " y"]),
+        ("½x²", ["½", "x", "²"]),
+    ],
+}
+
+
+@pytest.mark.parametrize(("family", "text", "words"), [(f, *case) for f in CUTS for case in CUTS[f]])
+def test_where_a_family_cuts_words(family, text, words, plan, tmp_path):
+    """Where every stretch of the text is a token, the longest that come out are the words."""
+    letters = plan.metadata["tokenizer.ggml.tokens"][:256]
+    tokens, merges = list(letters), []
+
+    def teach(piece: str) -> None:
+        spelled = [letters[byte] for byte in piece.encode()]
+        for size in range(2, len(spelled) + 1):
+            token = "".join(spelled[:size])
+            if token not in tokens:
+                tokens.append(token)
+                merges.append(f"{token[:-1]} {token[-1]}")
+
+    for start in range(len(text)):
+        teach(text[start:])
+    plan.metadata |= {
+        "tokenizer.ggml.pre": family,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [1] * len(tokens),
+        "tokenizer.ggml.merges": merges,
+    }
+    tokenizer = Tokenizer(GGUF(plan.write(tmp_path)))
+    assert [tokenizer.pieces[i].decode() for i in tokenizer.encode(text)] == words
+
+
+def test_lone_surrogates_do_not_break_it(model):
+    assert model.tokenizer.decode(model.tokenizer.encode("a\ud83db")) == b"a?b"

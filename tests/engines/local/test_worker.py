@@ -1,0 +1,201 @@
+"""The thread that works on many requests in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from duologue.engines.local.worker import MAX_UNREAD, Worker
+from duologue.protocol.errors import InternalServerError
+
+NAME = "duologue-test-worker"
+
+
+class Turns:
+    """A job that counts: its items are 0, 1, 2, ... It remembers who ran and whether it was closed."""
+
+    def __init__(self, count: int, log: list[Turns] | None = None, *, gate: threading.Event | None = None) -> None:
+        self.done = 0
+        self.closed = threading.Event()
+        self.threads: set[str] = set()
+        self._count, self._log, self._gate = count, log, gate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        try:
+            for number in range(self._count):
+                if self._gate is not None:
+                    self._gate.wait(5)
+                if self._log is not None:
+                    self._log.append(self)
+                self.threads.add(threading.current_thread().name)
+                self.done += 1
+                yield [number]
+        finally:
+            self.closed.set()
+
+
+async def read(worker, turns, **options):
+    return [item async for item in worker.run(turns, **options)]
+
+
+async def eventually(condition, seconds: float = 2.0) -> None:
+    """Wait until a condition holds that other threads bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.002)
+
+
+def running() -> bool:
+    return any(thread.name == NAME for thread in threading.enumerate())
+
+
+@pytest.fixture
+async def worker():
+    worker = Worker(NAME, max_live=4, max_waiting=2)
+    yield worker
+    await asyncio.to_thread(worker.close)
+
+
+async def test_a_job_is_done_in_the_workers_thread_which_ends_with_it(worker):
+    assert not running()
+    turns = Turns(3)
+    assert await read(worker, turns) == [0, 1, 2]
+    assert turns.threads == {NAME}
+    await eventually(lambda: not running())
+    assert await read(worker, Turns(2)) == [0, 1]
+
+
+async def test_jobs_take_turns(worker):
+    """One turn of each after the other: at any time no one is more than a turn ahead."""
+    log: list[Turns] = []
+    gate = threading.Event()
+    jobs = [Turns(20, log, gate=gate) for _ in range(3)]
+    readers = [asyncio.create_task(read(worker, job)) for job in jobs]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(*readers) == [list(range(20))] * 3
+    for at in range(3, len(log)):
+        counts = [log[:at].count(job) for job in jobs]
+        assert max(counts) - min(counts) <= 1
+
+
+async def test_the_job_of_a_reader_that_leaves_stops_at_once(worker):
+    turns = Turns(10**9)
+    items = worker.run(turns)
+    assert await anext(items) == 0
+    await items.aclose()
+    assert await asyncio.to_thread(turns.closed.wait, 1)
+    await eventually(lambda: not running())
+
+
+async def test_the_job_of_a_cancelled_task_stops_at_once(worker):
+    turns = Turns(10**9)
+    task = asyncio.create_task(read(worker, turns))
+    await eventually(lambda: turns.done)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(turns.closed.wait, 1)
+
+
+async def test_a_reader_that_is_slow_makes_its_job_rest_and_no_other(worker):
+    slow, other = Turns(10 * MAX_UNREAD), Turns(5 * MAX_UNREAD)
+    items = worker.run(slow)
+    assert await anext(items) == 0
+    assert len(await read(worker, other)) == 5 * MAX_UNREAD
+    await asyncio.sleep(0.05)
+    assert slow.done <= MAX_UNREAD + 2
+    rest = [item async for item in items]
+    assert rest == list(range(1, 10 * MAX_UNREAD))
+
+
+async def test_too_many_jobs_are_turned_away_and_leaving_makes_room(worker):
+    gate = threading.Event()
+    live = asyncio.create_task(read(worker, Turns(1, gate=gate), size=4))
+    waiting = [asyncio.create_task(read(worker, Turns(1))) for _ in range(2)]
+    await eventually(running)
+    await asyncio.sleep(0.01)
+    with pytest.raises(InternalServerError, match="2 requests are waiting") as caught:
+        await read(worker, Turns(1))
+    assert caught.value.status_code == 503
+    assert caught.value.headers == {"retry-after": "1"}
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    late = asyncio.create_task(read(worker, Turns(1)))
+    gate.set()
+    assert await asyncio.gather(live, waiting[1], late) == [[0]] * 3
+
+
+async def test_no_more_sequences_are_live_than_allowed(worker):
+    """Jobs of 3, 1 and 2 sequences with 4 places: the last one begins when another has ended."""
+    log: list[Turns] = []
+    gate = threading.Event()
+    three, one, two = (Turns(10, log, gate=gate) for _ in range(3))
+    tasks = [
+        asyncio.create_task(read(worker, job, size=size)) for job, size in ((three, 3), (one, 1), (two, 2))
+    ]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*tasks)
+    first = log.index(two)
+    assert log[:first].count(three) == 10
+    assert log.index(one) < log[:first].count(three)
+
+
+async def test_a_job_that_is_too_large_for_all_places_is_done_alone(worker):
+    assert await asyncio.gather(read(worker, Turns(3), size=99), read(worker, Turns(3))) == [[0, 1, 2]] * 2
+
+
+async def test_an_error_goes_to_its_reader_and_spares_the_others(worker):
+    def fails() -> Iterator[list[int]]:
+        yield [1, 2]
+        raise LookupError("mine")
+
+    failing, other = worker.run(fails()), asyncio.create_task(read(worker, Turns(50)))
+    assert [await anext(failing), await anext(failing)] == [1, 2]
+    with pytest.raises(LookupError, match="mine"):
+        await anext(failing)
+    assert await other == list(range(50))
+
+
+async def test_close_ends_all_jobs_and_the_thread(worker):
+    turns = Turns(10**9)
+    items = worker.run(turns)
+    assert await anext(items) == 0
+    await asyncio.to_thread(worker.close)
+    assert turns.closed.is_set()
+    assert not running()
+    with pytest.raises(InternalServerError, match="closed") as caught:
+        async for _ in items:
+            pass
+    assert caught.value.status_code == 503
+    assert await read(worker, Turns(2)) == [0, 1]
+
+
+async def test_readers_may_sit_on_several_loops(worker):
+    here = asyncio.create_task(read(worker, Turns(200)))
+    there = await asyncio.gather(
+        *(asyncio.to_thread(asyncio.run, read(worker, Turns(200))) for _ in range(2))
+    )
+    assert [await here, *there] == [list(range(200))] * 3
+
+
+async def test_a_loop_that_is_gone_ends_its_jobs(worker):
+    """Its reader was never closed: the loop just stopped."""
+    turns = Turns(10**9)
+
+    def leave() -> None:
+        loop = asyncio.new_event_loop()
+        items.append(worker.run(turns))
+        loop.run_until_complete(anext(items[0]))
+        loop.close()
+
+    items: list = []
+    await asyncio.to_thread(leave)
+    assert await asyncio.to_thread(turns.closed.wait, 1)
+    await eventually(lambda: not running())
