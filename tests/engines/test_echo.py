@@ -70,12 +70,18 @@ async def test_which_message_it_repeats(messages, answer):
     ("parameters", "visible", "reason", "tokens"),
     [
         pytest.param({"max_tokens": 2}, "one two ", "length", 2, id="a limit"),
-        pytest.param({"max_completion_tokens": 4}, "one two three four", "stop", 4, id="a limit it does not reach"),
+        pytest.param(
+            {"max_completion_tokens": 4}, "one two three four", "stop", 4, id="a limit it does not reach"
+        ),
         pytest.param({"stop": "three"}, "one two ", "stop", 3, id="a stop counts the tokens it took"),
         pytest.param({"stop": ["o t", "four"]}, "one tw", "stop", 3, id="a stop across tokens"),
-        pytest.param({"stop": "three", "max_tokens": 2}, "one two ", "length", 2, id="a stop behind the limit"),
+        pytest.param(
+            {"stop": "three", "max_tokens": 2}, "one two ", "length", 2, id="a stop behind the limit"
+        ),
         pytest.param({"stop": "two", "max_tokens": 2}, "one ", "stop", 2, id="a stop at the limit wins"),
-        pytest.param({"temperature": 2, "top_p": 0, "seed": 7}, "one two three four", "stop", 4, id="certain"),
+        pytest.param(
+            {"temperature": 2, "top_p": 0, "seed": 7}, "one two three four", "stop", 4, id="certain"
+        ),
     ],
 )
 async def test_limits_and_stops(parameters, visible, reason, tokens):

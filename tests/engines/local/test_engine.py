@@ -58,7 +58,9 @@ async def test_the_default_temperature_is_1(ask):
 
 
 async def test_a_seed_repeats_and_seeds_differ(ask):
-    answers = [(await ask(STORY, temperature=1.5, seed=seed, max_tokens=20)).text for seed in (1, 2, 3, 1, 2, 3)]
+    answers = [
+        (await ask(STORY, temperature=1.5, seed=seed, max_tokens=20)).text for seed in (1, 2, 3, 1, 2, 3)
+    ]
     assert answers[:3] == answers[3:]
     assert len(set(answers)) > 1
 
@@ -66,7 +68,9 @@ async def test_a_seed_repeats_and_seeds_differ(ask):
 @pytest.mark.parametrize("top_p", [0, 1e-6])
 async def test_a_tiny_top_p_is_greedy(ask, top_p):
     greedy = (await ask(STORY, temperature=0, max_tokens=20)).text
-    assert {(await ask(STORY, temperature=2, top_p=top_p, seed=s, max_tokens=20)).text for s in range(3)} == {greedy}
+    assert {(await ask(STORY, temperature=2, top_p=top_p, seed=s, max_tokens=20)).text for s in range(3)} == {
+        greedy
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,20 +159,41 @@ async def test_the_largest_n_is_answered(ask):
     assert answer.usage[1] == 128
 
 
-async def test_characters_come_whole(ask):
-    """The model is made to babble; whatever bytes it makes, no character is cut in two by an event."""
-    for seed in range(5):
-        answer = await ask("日本 🎉 é", temperature=2, seed=seed, max_tokens=60)
-        pieces = [event.text for event in answer.events if isinstance(event, Text)]
-        assert all(pieces)
-        assert "".join(pieces).encode()
+async def say(engine, request) -> list[tuple[str, int]]:
+    """The texts of an answer, and how many tokens each took."""
+    events = [event async for event in engine.generate(request)]
+    return [(event.text, event.tokens) for event in events if isinstance(event, Text)]
 
 
-async def test_control_tokens_are_never_said(ask):
-    for seed in range(4):
-        text = (await ask("Hello", temperature=2, seed=seed, n=4, max_tokens=100)).text
-        assert "<|im_start|>" not in text
-        assert "<tool_call>" not in text
+@pytest.mark.parametrize(
+    ("said", "parameters", "pieces"),
+    [
+        pytest.param("aé🎉".encode(), {}, [("a", 1), ("é", 2), ("🎉", 4)], id="whole characters"),
+        pytest.param(b"a\xff\xc3b", {}, [("a", 1), ("\ufffd", 1), ("\ufffdb", 2)], id="bytes that are none"),
+        pytest.param("a🎉".encode(), {"max_tokens": 3}, [("a", 1), ("\ufffd", 2)], id="cut by the limit"),
+        pytest.param("aéxy".encode(), {"stop": "éx"}, [("a", 1)], id="a stop of several bytes"),
+        pytest.param(
+            "aéxy".encode(), {"stop": "éz"}, [("a", 1), ("éx", 3), ("y", 1)], id="no stop after all"
+        ),
+        pytest.param("xy".encode(), {"stop": "yz"}, [("x", 1), ("y", 1)], id="a stop that never ends"),
+    ],
+)
+async def test_text_comes_in_whole_characters_each_with_its_tokens(
+    said, parameters, pieces, script, make_request
+):
+    assert await say(script(said), make_request("the", temperature=0, **parameters)) == pieces
+
+
+async def test_a_control_token_is_never_said_however_likely(script, make_request):
+    pieces = await say(script(b"ab", after="<s>"), make_request("the", temperature=0, max_tokens=3))
+    assert pieces[:2] == [("a", 1), ("b", 1)]
+    assert pieces[2] not in {("<s>", 1), ("", 1)}
+
+
+async def test_the_model_calls_no_tools_where_none_are_offered(ask):
+    """Asked what it calls a tool for, at a temperature at which it would."""
+    answer = await ask("What is the weather in Paris?", temperature=1, seed=1, n=16, max_tokens=20)
+    assert not any("<tool_call>" in text for text in answer.texts)
 
 
 async def test_a_tools_result_in_the_messages_is_read(ask):
@@ -177,7 +202,11 @@ async def test_a_tools_result_in_the_messages_is_read(ask):
         [
             {"role": "user", "content": "What is the weather in Paris?"},
             {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": call}]},
-            {"role": "tool", "tool_call_id": "call_1", "content": '{"temperature": 21, "condition": "sunny"}'},
+            {
+                "role": "tool",
+                "tool_call_id": "call_1",
+                "content": '{"temperature": 21, "condition": "sunny"}',
+            },
         ],
         temperature=0,
     )
@@ -203,20 +232,15 @@ async def test_eight_requests_go_on_at_the_same_pace(pocket, make_request):
 
 async def test_a_long_prompt_does_not_hold_up_others(pocket, make_request):
     """While a prompt of ten slices is read, an answer under way goes on."""
-    writing = pocket.generate(make_request(COUNT, temperature=0))
-    async with asyncio.timeout(5):
-        while not isinstance(await anext(writing), Text):
-            pass
-        between = 0
-        first = asyncio.ensure_future(anext(pocket.generate(make_request("word " * 550, max_tokens=1))))
-        long = pocket.generate(make_request("word " * 550, max_tokens=1))
-        task = asyncio.ensure_future(_until_text(long))
-        while not task.done():
-            await anext(writing, None)
-            between += 1
-        await first
-    assert between >= 5
+    writing = pocket.generate(make_request(STORY, temperature=0, stop="~"))
+    while not isinstance(await anext(writing), Text):
+        pass
+    reading = asyncio.create_task(_until_text(pocket.generate(make_request("word " * 600, max_tokens=1))))
+    between = 0
+    while not reading.done():
+        between += isinstance(await anext(writing), Text)
     await writing.aclose()
+    assert between >= 5
 
 
 async def _until_text(events) -> None:
@@ -252,8 +276,8 @@ async def test_the_loop_is_free_while_the_model_computes(ask):
     watcher = asyncio.create_task(watch())
     await asyncio.gather(*(ask(STORY, temperature=2, max_tokens=40, seed=seed) for seed in range(8)))
     watcher.cancel()
-    assert len(gaps) > 10
-    assert sorted(gaps)[len(gaps) // 2] < 0.05
+    assert len(gaps) > 20
+    assert max(gaps) < sum(gaps) / 2
 
 
 async def test_close_fails_what_is_under_way_and_the_engine_may_be_used_again(pocket, make_request, ask):
@@ -291,7 +315,9 @@ def run_python(code: str) -> str:
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    code = "import sys, duologue.engines.local; print({'numpy', 'jinja2', 'duologue_pocket'} & set(sys.modules))"
+    code = (
+        "import sys, duologue.engines.local; print({'numpy', 'jinja2', 'duologue_pocket'} & set(sys.modules))"
+    )
     assert run_python(code) == "set()"
 
 

@@ -126,7 +126,9 @@ def test_a_tensor_type_that_is_not_read_is_named_with_the_remedy(plan, tmp_path)
     at = content.index(name.encode()) + len(name) + 4 + 16
     path = tmp_path / "file.gguf"
     path.write_bytes(content[:at] + struct.pack("<I", 12) + content[at + 4 :])
-    with pytest.raises(GGUFError, match=r"stores blk\.1\.ffn_down\.weight as Q4_K.*take the model's Q8_0 file"):
+    with pytest.raises(
+        GGUFError, match=r"stores blk\.1\.ffn_down\.weight as Q4_K.*take the model's Q8_0 file"
+    ):
         Model(path)
 
 

@@ -31,7 +31,10 @@ REFUSED = {
     "a width that is text": ({"llama.embedding_length": "wide"}, "embedding_length is 'wide'"),
     "more layers than tensors": ({"llama.block_count": 2**31}, "block_count is 2147483648"),
     "a layer more than there is": ({"llama.block_count": 3}, r"has no tensor blk\.2\.attn_norm"),
-    "a layer less than there is": ({"llama.block_count": 1}, r"'blk\.1\.attn_norm\.weight' that a plain Llama"),
+    "a layer less than there is": (
+        {"llama.block_count": 1},
+        r"'blk\.1\.attn_norm\.weight' that a plain Llama",
+    ),
     "another width than its tensors": ({"llama.embedding_length": 64}, "of shape .* is expected"),
     "a context without end": ({"llama.context_length": 2**40}, "context_length is 1099511627776"),
     "an epsilon of 0": ({"llama.attention.layer_norm_rms_epsilon": 0.0}, "a number above 0"),

@@ -189,7 +189,9 @@ def test_control_tokens_put_together_from_harmless_texts_are_refused(write):
 
 
 def test_joined_texts_that_the_marks_can_tell_apart_make_no_control_token(write, model):
-    ids = write([user("<|im_"), user("start|>")], template="{% for m in messages %}{{ m.content }}{% endfor %}")
+    ids = write(
+        [user("<|im_"), user("start|>")], template="{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
     assert controls(model, ids) == []
 
 
@@ -207,7 +209,9 @@ def test_joined_texts_that_the_marks_can_tell_apart_make_no_control_token(write,
             id="sound",
         ),
         pytest.param([user([{"type": "file", "file": {}}])], "messages[0].content[0]", id="a file"),
-        pytest.param([{"role": "assistant", "audio": {"id": "a"}}], "messages[0].audio", id="a spoken answer"),
+        pytest.param(
+            [{"role": "assistant", "audio": {"id": "a"}}], "messages[0].audio", id="a spoken answer"
+        ),
         pytest.param(
             [{"role": "assistant", "tool_calls": [call("f", "{no")]}],
             "messages[0].tool_calls[0].function.arguments",
@@ -229,7 +233,12 @@ def test_joined_texts_that_the_marks_can_tell_apart_make_no_control_token(write,
             id="arguments of a function call",
         ),
         pytest.param(
-            [{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": ""}}]}],
+            [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": ""}}],
+                }
+            ],
             "messages[0].tool_calls[0]",
             id="a custom tool call",
         ),

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from duologue.engines.local.gguf import GGUF
 from duologue.engines.local.tokenizer import Tokenizer
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text("ab '\n\r\t019_.<|>", max_size=60)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(
+    "ab '\n\r\t019_.<|>", max_size=60
+)
 
 
 @settings(max_examples=200, deadline=None)
@@ -23,7 +25,9 @@ def test_every_text_comes_back(model, text):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "<tool_call>", "a", "<|", "|>", " "]), max_size=8))
+@given(
+    st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "<tool_call>", "a", "<|", "|>", " "]), max_size=8)
+)
 def test_no_text_is_a_control_token(model, parts):
     """Not even one that spells nothing else."""
     ids = model.tokenizer.encode("".join(parts))
@@ -33,7 +37,13 @@ def test_no_text_is_a_control_token(model, parts):
 def test_only_a_trusted_text_is_split_at_special_tokens(model):
     tokenizer = model.tokenizer
     start, end = tokenizer.special["<|im_start|>"], tokenizer.special["<|im_end|>"]
-    assert list(tokenizer.split("<|im_start|>user\n<|im_end|><|im_end|>x")) == [start, "user\n", end, end, "x"]
+    assert list(tokenizer.split("<|im_start|>user\n<|im_end|><|im_end|>x")) == [
+        start,
+        "user\n",
+        end,
+        end,
+        "x",
+    ]
 
 
 RULES = GGUF(duologue_pocket.path()).metadata["tokenizer.ggml.merges"]

@@ -18,7 +18,9 @@ NAME = "duologue-test-worker"
 class Turns:
     """A job that counts: its items are 0, 1, 2, ... It remembers who ran and whether it was closed."""
 
-    def __init__(self, count: int, log: list[Turns] | None = None, *, gate: threading.Event | None = None) -> None:
+    def __init__(
+        self, count: int, log: list[Turns] | None = None, *, gate: threading.Event | None = None
+    ) -> None:
         self.done = 0
         self.closed = threading.Event()
         self.threads: set[str] = set()
