@@ -18,9 +18,7 @@ The bytes are parsed again only when somebody asks, so a loop that reads fields 
 from __future__ import annotations
 
 import functools
-import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -37,9 +35,10 @@ from typing import (
 
 import msgspec
 
-__all__ = ["ABSENT", "Open", "Origin", "Place", "Wire", "WireClass", "WireObject", "dump", "plain"]
+from ._json import json_text, plain
+from ._origin import Origin, Place
 
-Place = tuple[str | int, ...]
+__all__ = ["ABSENT", "Open", "Origin", "Place", "Wire", "WireClass", "WireObject", "dump", "plain"]
 
 # The default of a field that the protocol requires and that some server leaves out all the same.
 ABSENT: Any = None
@@ -54,45 +53,6 @@ else:
 
         def __class_getitem__(cls, literal: Any) -> Any:
             return Annotated[str, msgspec.Meta(extra={"known": get_args(literal)})]
-
-
-class Origin:
-    """Where an object stood: the bytes of its event, its place in them, and its own JSON object."""
-
-    __slots__ = ("fields", "place", "raw")
-
-    def __init__(self, raw: bytes | None, place: Place, fields: dict[str, Any] | None = None) -> None:
-        self.raw = raw
-        self.place = place
-        self.fields = fields
-
-    def own_fields(self) -> dict[str, Any]:
-        """The JSON object as it came, parsed on first use; empty where a default stands in for it."""
-        if self.fields is None:
-            assert self.raw is not None
-            value: Any = json.loads(self.raw.decode("utf-8", "replace"))
-            try:
-                for step in self.place:
-                    value = value[step]
-            except (LookupError, TypeError):
-                value = {}
-            self.fields = cast("dict[str, Any]", value)
-        return self.fields
-
-    def own_bytes(self) -> bytes | None:
-        """The exact bytes of this object inside its event; None where it is not there, or no strict JSON."""
-        if self.raw is None:
-            return None
-        value: bytes | msgspec.Raw = self.raw
-        try:
-            for step in self.place:
-                if isinstance(step, str):
-                    value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[step]
-                else:
-                    value = msgspec.json.decode(value, type=list[msgspec.Raw])[step]
-        except (msgspec.MsgspecError, LookupError, ValueError, RecursionError):
-            return None
-        return bytes(value)
 
 
 class _Slot:
@@ -173,7 +133,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The JSON text of `to_dict()`."""
-        return _json(dump(self), indent)
+        return json_text(dump(self), indent)
 
     def model_dump(
         self, *, mode: str = "python", exclude_unset: bool = False, exclude_none: bool = False
@@ -186,7 +146,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
         self, *, indent: int | None = None, exclude_unset: bool = False, exclude_none: bool = False
     ) -> str:
         """The JSON text of `model_dump()`."""
-        return _json(self.model_dump(exclude_unset=exclude_unset, exclude_none=exclude_none), indent)
+        return json_text(self.model_dump(exclude_unset=exclude_unset, exclude_none=exclude_none), indent)
 
     @classmethod
     def model_validate(cls, obj: Any) -> Self:
@@ -317,23 +277,6 @@ def _dump_value(value: Any, every_field: bool, without_none: bool) -> Any:
     if isinstance(value, dict):
         return {name: _dump_value(item, every_field, without_none) for name, item in value.items()}
     return value
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: NaN and the infinities, which JSON has no words for, become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return [plain(item) for item in value]
-    return value
-
-
-def _json(values: dict[str, Any], indent: int | None) -> str:
-    separators = (",", ":") if indent is None else None
-    text = json.dumps(plain(values), ensure_ascii=False, indent=indent, separators=separators)
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes its JSON escape
 
 
 def _hidden(obj: WireObject, slot: str) -> Any:
