@@ -46,6 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stream" not in metafunc.fixturenames:
         return
     params = [pytest.param(read(path), id=path.stem) for path in sorted(OWN.glob("*.sse"))]
-    recorded = [pytest.param(read(path), id=f"recorded-{path.stem}") for path in sorted(RECORDED.glob("*.sse"))]
+    recorded = [
+        pytest.param(read(path), id=f"recorded-{path.stem}") for path in sorted(RECORDED.glob("*.sse"))
+    ]
     absent = pytest.param(None, id="recorded", marks=pytest.mark.skip("no recordings beside this checkout"))
     metafunc.parametrize("stream", [*params, *(recorded or [absent])])

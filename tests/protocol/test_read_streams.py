@@ -104,7 +104,15 @@ def test_a_whole_stream_says_what_its_json_lines_say(stream):
 
 def test_the_completion_keeps_the_identity_and_the_unknown_fields(stream):
     completion = accumulate(decode_chunk(data) for data in stream.events[: len(stream.chunks)])
-    for name in ("id", "created", "model", "system_fingerprint", "service_tier", "provider", "prompt_filter_results"):
+    for name in (
+        "id",
+        "created",
+        "model",
+        "system_fingerprint",
+        "service_tier",
+        "provider",
+        "prompt_filter_results",
+    ):
         spoken = [chunk[name] for chunk in stream.chunks if chunk.get(name)]
         assert getattr(completion, name, None) == (spoken[0] if spoken else None), name
     assert completion.object == "chat.completion"

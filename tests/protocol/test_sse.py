@@ -77,8 +77,14 @@ CASES = {
     "crlf": (b"data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n", [("message", "a\nb", ""), ("message", "c", "")]),
     "mixed-line-ends": (b"data: a\r\ndata: b\rdata: c\n\r\n", [("message", "a\nb\nc", "")]),
     "lf-cr-is-two-ends": (b"data: a\n\rdata: b\n\n", [("message", "a", ""), ("message", "b", "")]),
-    "many-blank-lines": (b"\n\n\r\n\rdata: a\n\n\n\n\n\ndata: b\n\n", [("message", "a", ""), ("message", "b", "")]),
-    "a-leading-blank-line-in-a-block": (b"data: a\n\n\ndata: b\n\n", [("message", "a", ""), ("message", "b", "")]),
+    "many-blank-lines": (
+        b"\n\n\r\n\rdata: a\n\n\n\n\n\ndata: b\n\n",
+        [("message", "a", ""), ("message", "b", "")],
+    ),
+    "a-leading-blank-line-in-a-block": (
+        b"data: a\n\n\ndata: b\n\n",
+        [("message", "a", ""), ("message", "b", "")],
+    ),
     "line-separators-of-unicode-are-text": (
         "data: a\u2028b\u2029c\u0085d\x0be\x0cf\n\n".encode(),
         [("message", "a\u2028b\u2029c\u0085d\x0be\x0cf", "")],
@@ -101,7 +107,10 @@ CASES = {
     "unknown-fields": (b"datum: a\nDATA: b\n data: c\nfoo\ndata: d\n\n", [("message", "d", "")]),
     "id-lasts": (b"id: 7\ndata: a\n\ndata: b\n\n", [("message", "a", "7"), ("message", "b", "7")]),
     "id-without-data-lasts": (b"id: 7\n\ndata: a\n\n", [("message", "a", "7")]),
-    "id-with-nul-is-ignored": (b"id: 1\ndata: a\n\nid: 2\x003\ndata: b\n\n", [("message", "a", "1"), ("message", "b", "1")]),
+    "id-with-nul-is-ignored": (
+        b"id: 1\ndata: a\n\nid: 2\x003\ndata: b\n\n",
+        [("message", "a", "1"), ("message", "b", "1")],
+    ),
     "id-is-reset": (b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("message", "a", "1"), ("message", "b", "")]),
     "nul-in-data": (b"data: a\x00b\n\n", [("message", "a\x00b", "")]),
     "invalid-utf8": (b"data: a\xff\xc3(\xe2\x82\n\n", [("message", "a\ufffd\ufffd(\ufffd", "")]),
@@ -124,8 +133,33 @@ def test_a_case_of_the_standard(body, expected):
         assert seen(decode(body[:cut], body[cut:])) == expected
 
 
-WORDS = [b"data", b"event", b"id", b"retry", b":", b": ", b" ", b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"x", b"[DONE]"]
-WORDS += [b"\0", b"\xef\xbb\xbf", b"\xef", b"\xe2\x80\xa8", b"\xff", b"9", b"data: x\n\n", b"data: y\r\n\r\n", b"id: 3\n"]
+WORDS = [
+    b"data",
+    b"event",
+    b"id",
+    b"retry",
+    b":",
+    b": ",
+    b" ",
+    b"\n",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\n\n",
+    b"x",
+    b"[DONE]",
+]
+WORDS += [
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"\xef",
+    b"\xe2\x80\xa8",
+    b"\xff",
+    b"9",
+    b"data: x\n\n",
+    b"data: y\r\n\r\n",
+    b"id: 3\n",
+]
 soups = st.lists(st.sampled_from(WORDS), max_size=40).map(b"".join)
 seeds = st.integers(0, 2**32)
 
@@ -163,7 +197,11 @@ def test_the_limit_stops_at_the_same_event_in_any_pieces(body, seed, limit):
     assert events == free[: len(events)]
     assert all(len(event.data) <= limit for event in events)
     lines = re.split(b"\r\n|\n|\r", body.removeprefix(b"\xef\xbb\xbf"))
-    if max(map(len, lines)) <= limit and all(len(event.data) <= limit for event in free) and not tail_data(body):
+    if (
+        max(map(len, lines)) <= limit
+        and all(len(event.data) <= limit for event in free)
+        and not tail_data(body)
+    ):
         assert not overflow
         assert events == free
     if max(map(len, lines)) > limit:
@@ -178,7 +216,9 @@ def tail_data(body: bytes) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("size", "overflow"), [(99, False), (100, False), (101, True), (10_000, True)], ids=lambda value: str(value)
+    ("size", "overflow"),
+    [(99, False), (100, False), (101, True), (10_000, True)],
+    ids=lambda value: str(value),
 )
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\r\n\r\n", b"\n: more\n\n", b"\ndata:\n\n"], ids=repr)
 @pytest.mark.parametrize("step", [1, 7, 99, 100, 101, 1 << 20])
