@@ -102,8 +102,7 @@ def serve(
     with listener:
         server = _server(create_app(engine, api_key=api_key, profile=profile), log_level="warning")
         print(f"Serving {engine.models[0]} at {_url(listener)}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped properly, and raises it again
-            server.run(sockets=[listener])
+        _run(server, listener)
     if not server.started:
         raise DuologueError("The server did not start; what went wrong stands above.")
 
@@ -116,7 +115,7 @@ def run_server(target: Any, **options: Any) -> Iterator[str]:
     """
     listener = _listen(DEFAULT_HOST, 0)
     server = _server(create_app(target, **options), log_level="critical")
-    thread = threading.Thread(target=server.run, args=([listener],), name="duologue-server", daemon=True)
+    thread = threading.Thread(target=_run, args=(server, listener), name="duologue-server", daemon=True)
     thread.start()
     try:
         _wait_until_started(server, thread)
@@ -150,6 +149,12 @@ def _server(app: Any, *, log_level: str) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE,
     )
     return uvicorn.Server(config)
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Run until told to stop. What uvicorn raises then, or when it cannot start, comes after it has cleaned up."""
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
