@@ -21,7 +21,11 @@ from duologue.types.chat.chat_completion_message_custom_tool_call import ChatCom
 from duologue.types.chat.chat_completion_message_function_tool_call import (
     ChatCompletionMessageFunctionToolCall,
 )
-from duologue.types.chat.chat_completion_moderation import ModerationError, ModerationResults
+from duologue.types.chat.chat_completion_moderation import (
+    ModerationError,
+    ModerationResult,
+    ModerationResults,
+)
 from duologue.types.completion_usage import CompletionUsage
 from duologue.types.model import Model, ModelList
 
@@ -328,10 +332,20 @@ def test_enum_values_of_a_newer_protocol_pass_and_are_told_apart(obj, name, know
     assert obj.wire.is_known(name) is known
 
 
-def test_is_known_of_a_field_without_a_list_is_a_mistake():
-    """Asking for the known values of free text is an error that names the field."""
-    with pytest.raises(ValueError, match=r"ChatCompletion\.model is not a field"):
-        ChatCompletion().wire.is_known("model")
+@pytest.mark.parametrize(
+    ("obj", "name"),
+    [
+        (ChatCompletion(), "model"),
+        (ChatCompletion(), "choices"),
+        (ChatCompletion(), "mistake"),
+        (ModerationResult(), "category_applied_input_types"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_is_known_of_a_field_without_a_list_is_a_mistake(obj, name):
+    """Asking for the known values of free text, or of no field at all, is an error that names it."""
+    with pytest.raises((ValueError, AttributeError), match=name):
+        obj.wire.is_known(name)
 
 
 class TestUnknownFields:

@@ -18,6 +18,7 @@ The bytes are parsed again only when somebody asks, so a loop that reads fields 
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
@@ -28,6 +29,7 @@ from typing import (
     Self,
     TypeAlias,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
@@ -324,4 +326,6 @@ def _listed_values(hint: Any) -> frozenset[Any]:
         return frozenset(get_args(hint))
     if get_origin(hint) is Annotated:
         return frozenset(value for meta in hint.__metadata__ for value in meta.extra["known"])
-    return frozenset[Any]().union(*map(_listed_values, get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return frozenset[Any]().union(*map(_listed_values, get_args(hint)))
+    return frozenset()
