@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def script(plan, tmp_path) -> Callable[[bytes], LocalEngine]:
         chain = [tokens.index("<s>"), *said, tokens.index(after)]
         embedding, _ = plan.tensors["token_embd.weight"]
         head = np.zeros_like(embedding)
-        for token, following in zip(chain, chain[1:], strict=False):
+        for token, following in pairwise(chain):
             head[following] += 10 * embedding[token] / np.linalg.norm(embedding[token])
         for name, (array, kind) in plan.tensors.items():
             if array.ndim > 1 and name != "token_embd.weight":

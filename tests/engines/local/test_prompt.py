@@ -59,8 +59,10 @@ DIALOGUES = {
             {"role": "assistant", "content": None, "refusal": "No."},
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "Never."}]},
         ],
-        "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\nNo.<|im_end|>\n"
-        "<|im_start|>assistant\nNever.<|im_end|>\n<|im_start|>assistant\n",
+        (
+            "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\nNo.<|im_end|>\n"
+            "<|im_start|>assistant\nNever.<|im_end|>\n<|im_start|>assistant\n"
+        ),
     ),
     "tool calls and results": (
         [
@@ -73,19 +75,23 @@ DIALOGUES = {
             {"role": "tool", "tool_call_id": "call_1", "content": "21"},
             {"role": "tool", "tool_call_id": "call_2", "content": "12:00"},
         ],
-        "<|im_start|>user\nw?<|im_end|>\n<|im_start|>assistant\n"
-        '<tool_call>\n{"name": "get", "arguments": {"city": "Köln", "n": [1, null]}}\n</tool_call>\n'
-        '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call><|im_end|>\n'
-        "<|im_start|>user\n<tool_response>\n21\n</tool_response>\n<tool_response>\n12:00\n</tool_response>"
-        "<|im_end|>\n<|im_start|>assistant\n",
+        (
+            "<|im_start|>user\nw?<|im_end|>\n<|im_start|>assistant\n"
+            '<tool_call>\n{"name": "get", "arguments": {"city": "Köln", "n": [1, null]}}\n</tool_call>\n'
+            '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call><|im_end|>\n'
+            "<|im_start|>user\n<tool_response>\n21\n</tool_response>\n<tool_response>\n12:00\n</tool_response>"
+            "<|im_end|>\n<|im_start|>assistant\n"
+        ),
     ),
     "the deprecated function call and its result": (
         [
             {"role": "assistant", "content": "", "function_call": {"name": "f", "arguments": "{}"}},
             {"role": "function", "name": "f", "content": "r"},
         ],
-        '<|im_start|>assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call><|im_end|>\n'
-        "<|im_start|>user\n<tool_response>\nr\n</tool_response><|im_end|>\n<|im_start|>assistant\n",
+        (
+            '<|im_start|>assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call><|im_end|>\n'
+            "<|im_start|>user\n<tool_response>\nr\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+        ),
     ),
 }
 

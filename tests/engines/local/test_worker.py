@@ -129,6 +129,7 @@ async def test_too_many_jobs_are_turned_away_and_leaving_makes_room(worker):
     waiting[0].cancel()
     await asyncio.sleep(0)
     late = asyncio.create_task(read(worker, Turns(1)))
+    await asyncio.sleep(0)
     gate.set()
     assert await asyncio.gather(live, waiting[1], late) == [[0]] * 3
 

@@ -38,11 +38,10 @@ def nucleus(chances: Probabilities, top_p: float) -> Probabilities:
 
 
 def draw(chances: Probabilities, uniform: float) -> int:
-    """The token at which the running sum passes `uniform`, a number from 0 up to 1; one with a chance."""
+    """The token at which the running sum passes `uniform`, a number from 0 up to 1; always one with a chance."""
     sums = np.cumsum(chances)
-    passed = np.searchsorted(sums, uniform * sums[-1], side="right")
-    last = np.searchsorted(sums, sums[-1])
-    return int(min(passed, last))
+    # The product is below the last sum even for the largest float below 1, so some sum is above it.
+    return int(np.searchsorted(sums, uniform * sums[-1], side="right"))
 
 
 class Sampler:
