@@ -1,0 +1,114 @@
+"""Chat Completions, both ends of the wire.
+
+    from duologue import Client
+
+    client = Client(base_url="http://127.0.0.1:8000/v1")
+    for chunk in client.chat.completions.create(model=..., messages=[...], stream=True):
+        print(chunk.text, end="")
+
+The names below are imported when they are used, so `import duologue` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from . import types as types
+    from .client.aio import AsyncClient as AsyncClient
+    from .client.aio import AsyncOpenAI as AsyncOpenAI
+    from .client.options import NOT_GIVEN as NOT_GIVEN
+    from .client.options import NotGiven as NotGiven
+    from .client.options import Omit as Omit
+    from .client.options import Timeout as Timeout
+    from .client.options import omit as omit
+    from .client.stream import AsyncStream as AsyncStream
+    from .client.stream import Stream as Stream
+    from .client.sync import Client as Client
+    from .client.sync import OpenAI as OpenAI
+    from .engine import Engine as Engine
+    from .engine import as_engine as as_engine
+    from .protocol.errors import APIConnectionError as APIConnectionError
+    from .protocol.errors import APIError as APIError
+    from .protocol.errors import APIResponseValidationError as APIResponseValidationError
+    from .protocol.errors import APIStatusError as APIStatusError
+    from .protocol.errors import APITimeoutError as APITimeoutError
+    from .protocol.errors import AuthenticationError as AuthenticationError
+    from .protocol.errors import BadRequestError as BadRequestError
+    from .protocol.errors import ConflictError as ConflictError
+    from .protocol.errors import DuologueError as DuologueError
+    from .protocol.errors import InternalServerError as InternalServerError
+    from .protocol.errors import NotFoundError as NotFoundError
+    from .protocol.errors import OpenAIError as OpenAIError
+    from .protocol.errors import PermissionDeniedError as PermissionDeniedError
+    from .protocol.errors import RateLimitError as RateLimitError
+    from .protocol.errors import StreamCancelledError as StreamCancelledError
+    from .protocol.errors import StreamTimeoutError as StreamTimeoutError
+    from .protocol.errors import StreamTruncatedError as StreamTruncatedError
+    from .protocol.errors import UnprocessableEntityError as UnprocessableEntityError
+    from .run import run_server as run_server
+    from .run import serve as serve
+    from .server.app import create_app as create_app
+    from .types.chat.constructors import assistant_message as assistant_message
+    from .types.chat.constructors import audio_part as audio_part
+    from .types.chat.constructors import developer_message as developer_message
+    from .types.chat.constructors import file_part as file_part
+    from .types.chat.constructors import function_message as function_message
+    from .types.chat.constructors import image_part as image_part
+    from .types.chat.constructors import refusal_part as refusal_part
+    from .types.chat.constructors import system_message as system_message
+    from .types.chat.constructors import text_part as text_part
+    from .types.chat.constructors import tool_message as tool_message
+    from .types.chat.constructors import user_message as user_message
+    from .types.chat.constructors import user_message_parts as user_message_parts
+else:
+    __all__, __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "client.aio": ("AsyncClient", "AsyncOpenAI"),
+            "client.options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
+            "client.stream": ("AsyncStream", "Stream"),
+            "client.sync": ("Client", "OpenAI"),
+            "engine": ("Engine", "as_engine"),
+            "protocol.errors": (
+                "APIConnectionError",
+                "APIError",
+                "APIResponseValidationError",
+                "APIStatusError",
+                "APITimeoutError",
+                "AuthenticationError",
+                "BadRequestError",
+                "ConflictError",
+                "DuologueError",
+                "InternalServerError",
+                "NotFoundError",
+                "OpenAIError",
+                "PermissionDeniedError",
+                "RateLimitError",
+                "StreamCancelledError",
+                "StreamTimeoutError",
+                "StreamTruncatedError",
+                "UnprocessableEntityError",
+            ),
+            "run": ("run_server", "serve"),
+            "server.app": ("create_app",),
+            "types.chat.constructors": (
+                "assistant_message",
+                "audio_part",
+                "developer_message",
+                "file_part",
+                "function_message",
+                "image_part",
+                "refusal_part",
+                "system_message",
+                "text_part",
+                "tool_message",
+                "user_message",
+                "user_message_parts",
+            ),
+        },
+        submodules=("types",),
+    )

@@ -20,7 +20,7 @@ __all__ = ["chat"]
 INTERRUPTED = 130
 
 # Control characters but newline and tab: what a model writes must not drive the terminal.
-_NO_CONTROLS = {code: None for code in (*range(9), *range(11, 32), *range(127, 160))}
+_NO_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 
 
 @click.command(

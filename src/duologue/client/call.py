@@ -15,6 +15,7 @@ call: an object, or for a stream an `Opened`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -91,33 +92,32 @@ def perform(call: Call) -> Plan:
         wall=time.time,
         uniform=random.random,
     )
-    retries = -1
-    while True:
+    failed: Opened[Any] | APIError
+    for retries in itertools.count():
         next(tries)
-        retries += 1
-        problem: APIError
         try:
             transport = yield Ask(call.request, deadlines)
         except TransportError as error:
-            transport, problem = None, _caused(no_answer(error, info), error)
+            failed = _caused(no_answer(error, info), error)
             failure = Failure(final=error.kind in ("invalid", "app") or error.phase == "total")
         else:
             head: Head = transport.head
             response = APIResponse(head.status, head.headers, info, head.http_version, retries)
+            timings = Timings(connect=head.connected - began, headers=time.monotonic() - began)
+            failed = Opened(transport, b"", response, timings, began, call)
             if 200 <= head.status < 300:
-                timings = Timings(connect=head.connected - began, headers=time.monotonic() - began)
-                return (yield from _success(Opened(transport, b"", response, timings, began, call)))
+                return (yield from _success(failed))
             failure = Failure(head.status, head.headers)
         try:
             pause = tries.send(failure)
         except StopIteration:
             break
-        if transport is not None:
-            yield Release(transport)
+        if isinstance(failed, Opened):
+            yield Release(failed.transport)
         yield cast("Sleep", pause)
-    if transport is not None:
-        problem = status_error(response, (yield from _error_body(transport)))
-    raise problem
+    if isinstance(failed, Opened):
+        raise status_error(failed.response, (yield from _error_body(failed.transport)))
+    raise failed
 
 
 def _success(opened: Opened[Any]) -> Plan:

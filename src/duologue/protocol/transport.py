@@ -34,6 +34,9 @@ READ_BYTES = 64 * 1024
 DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
 
+# By how much a timer may ring too early.
+EARLY_S = 0.01
+
 # What a transport can fail at:
 #   connect  no connection came about
 #   reset    the connection broke, or the body ended before its stated length
@@ -63,7 +66,8 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
-        for name, value in fields.items() if isinstance(fields, Mapping) else fields:
+        pairs: Iterable[tuple[str, str]] = fields.items() if isinstance(fields, Mapping) else fields
+        for name, value in pairs:
             name = name.lower()
             self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
 
@@ -126,7 +130,7 @@ class Deadlines(NamedTuple):
 
     def passed(self, phase: Phase, now: float) -> TransportError:
         """The error of a wait in `phase` that has been given up at `now`."""
-        if self.until is not None and now >= self.until:
+        if self.until is not None and now >= self.until - EARLY_S:
             phase = "total"
         return TransportError("timeout", phase=phase, seconds=self._seconds(phase))
 

@@ -60,6 +60,7 @@ class TimedSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self.received = 0  # bytes, since `begin`
+        self.ended = False  # the other side has closed its end
         self._socket = sock
         self._deadlines = Deadlines()
         self._phase: Phase = "headers"
@@ -90,6 +91,7 @@ class TimedSocket:
         self._arm()
         count = self._socket.recv_into(buffer)
         self.received += count
+        self.ended = not count
         return count
 
     def makefile(self, mode: str) -> io.BufferedReader:

@@ -121,6 +121,8 @@ class _Connection:
                 if self.socket.is_quiet():
                     raise
             answer = self._http.getresponse()
+            if self.socket.ended:  # http.client takes a head that is cut off for a whole one
+                raise http.client.RemoteDisconnected("the connection was closed inside the head")
         except (OSError, http.client.HTTPException) as error:
             raise _failure(error, self.socket) from error
         self.socket.read_body()
@@ -207,8 +209,11 @@ def _failure(error: Exception, sock: TimedSocket) -> TransportError:
     if isinstance(error, TimeoutError):
         return sock.passed()
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, (http.client.BadStatusLine, http.client.IncompleteRead)) or not isinstance(
-        error, http.client.HTTPException
-    ):
-        return TransportError("reset", text)
-    return TransportError("invalid", text)
+    return TransportError("invalid" if isinstance(error, _NOT_HTTP) and not _is_end(error) else "reset", text)
+
+
+_NOT_HTTP = (http.client.HTTPException, zlib.error)
+
+
+def _is_end(error: Exception) -> bool:
+    return isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead))

@@ -6,8 +6,8 @@ system is read: no netrc, no system settings. A loopback host is never asked thr
 
 from __future__ import annotations
 
+from urllib import request as environment
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
 
 from ...protocol.transport import TransportError
 
@@ -18,9 +18,11 @@ def proxy_for(url: str) -> str | None:
     """The URL of the proxy for `url`, None for a direct connection. Raises `TransportError`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass_environment(parts.netloc):
+    if host in ("localhost", "::1") or host.startswith("127."):
         return None
-    proxies = getproxies_environment()
+    if environment.proxy_bypass_environment(parts.netloc):  # type: ignore[attr-defined] # not in typeshed
+        return None
+    proxies = environment.getproxies_environment()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if proxy is None:
         return None

@@ -1,0 +1,33 @@
+"""Calling a Chat Completions endpoint: `Client` for blocking code, `AsyncClient` for asynchronous code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy
+
+if TYPE_CHECKING:
+    from .aio import AsyncClient as AsyncClient
+    from .aio import AsyncOpenAI as AsyncOpenAI
+    from .options import NOT_GIVEN as NOT_GIVEN
+    from .options import NotGiven as NotGiven
+    from .options import Omit as Omit
+    from .options import Timeout as Timeout
+    from .options import omit as omit
+    from .response import APIResponse as APIResponse
+    from .response import Timings as Timings
+    from .stream import AsyncStream as AsyncStream
+    from .stream import Stream as Stream
+    from .sync import Client as Client
+    from .sync import OpenAI as OpenAI
+else:
+    __all__, __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "aio": ("AsyncClient", "AsyncOpenAI"),
+            "options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
+            "response": ("APIResponse", "Timings"),
+            "stream": ("AsyncStream", "Stream"),
+            "sync": ("Client", "OpenAI"),
+        },
+    )

@@ -1,0 +1,252 @@
+"""The asynchronous client. Its twin is `sync`; a test holds the two to the same methods and signatures."""
+
+# `timeout` is the name that callers know; its deadlines are not those of one coroutine.
+# ruff: noqa: ASYNC109
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+
+from ..protocol.transport import AsyncTransport, TransportError
+from .base import BaseClient, checked_key
+from .options import ClientOptions, Timeout, omit
+
+if TYPE_CHECKING:
+    from ..types.chat.chat_completion import ChatCompletion
+    from ..types.chat.chat_completion_chunk import ChatCompletionChunk
+    from ..types.chat.completion_create_params import CompletionCreateParamsBase
+    from ..types.model import Model, ModelList
+    from .call import Plan
+    from .stream import AsyncStream
+    from .transports.asgi import ASGIApp
+
+__all__ = ["AsyncChat", "AsyncClient", "AsyncCompletions", "AsyncModels", "AsyncOpenAI"]
+
+
+class AsyncClient(BaseClient[AsyncTransport]):
+    """Calls a Chat Completions endpoint, for asynchronous code; used by any number of tasks at once, on any
+    event loop.
+
+    Options are those of `ClientOptions`. `app` is an ASGI application to call in this process instead of a
+    server; `transport` carries the requests in place of aiohttp.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: ASGIApp | None = None,
+        transport: AsyncTransport | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        super().__init__(options, lambda: transport or _transport(app), in_process=app is not None)
+
+    @property
+    def chat(self) -> AsyncChat:
+        """Chat completions."""
+        return AsyncChat(self)
+
+    @property
+    def models(self) -> AsyncModels:
+        """The models that the endpoint serves."""
+        return AsyncModels(self)
+
+    async def close(self) -> None:
+        """Close the connections of this event loop, its copies' as well. A later request opens new ones."""
+        if self._carrier.made is not None:
+            await self._carrier.made.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _key(self) -> str | None:
+        key = self._given_key()
+        if isinstance(key, Awaitable):
+            key = await key
+        return checked_key(key)
+
+    async def _run(self, plan: Plan) -> Any:
+        """Carry out the steps of a call; what it returns."""
+        from asyncio import sleep
+
+        from .call import Ask, Read, Release
+
+        transport = self._carrier.get()
+        try:
+            step = next(plan)
+            while True:
+                result: Any = None
+                try:
+                    if isinstance(step, Ask):
+                        result = await transport.send(step.request, step.deadlines)
+                    elif isinstance(step, Read):
+                        result = await step.response.read()
+                    elif isinstance(step, Release):
+                        await step.response.release()
+                    else:
+                        await sleep(step.seconds)
+                except TransportError as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(result)
+        except StopIteration as end:
+            return end.value
+        finally:
+            plan.close()
+
+
+AsyncOpenAI = AsyncClient
+
+
+class AsyncChat:
+    """`client.chat`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @property
+    def completions(self) -> AsyncCompletions:
+        """Chat completions."""
+        return AsyncCompletions(self._client)
+
+
+class AsyncCompletions:
+    """`client.chat.completions`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self,
+        *,
+        stream: Literal[False] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        stream: Literal[True],
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> AsyncStream[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        stream: bool | None,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
+
+    async def create(
+        self,
+        *,
+        stream: bool | None = omit,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]:
+        """Ask for a completion: whole, or with `stream=True` as a stream of chunks.
+
+        A parameter that is None is sent as null; one that is left out, or `omit`, is not sent.
+        `extra_body` holds what only your server knows. Raises a `DuologueError`, of the class that
+        `duologue.protocol.errors` lists for what went wrong.
+        """
+        from .call import perform
+        from .calls import chat_completion
+        from .stream import AsyncStream
+
+        client = self._client
+        call = chat_completion(
+            client._options,
+            await client._key(),
+            params,
+            stream=stream,
+            extra_body=extra_body,
+            timeout=timeout,
+            headers=extra_headers,
+            query=extra_query,
+        )
+        answer = await client._run(perform(call))
+        return AsyncStream(answer) if stream else answer
+
+
+class AsyncModels:
+    """`client.models`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(
+        self,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | None = omit,
+    ) -> ModelList:
+        """The models that the endpoint serves; iterate over it. Raises `DuologueError`."""
+        from .call import perform
+        from .calls import model_list
+
+        client = self._client
+        call = model_list(
+            client._options, await client._key(), timeout=timeout, headers=extra_headers, query=extra_query
+        )
+        answer: ModelList = await client._run(perform(call))
+        return answer
+
+    async def retrieve(
+        self,
+        model: str,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | None = omit,
+    ) -> Model:
+        """One model by its id. Raises `DuologueError`."""
+        from . import calls
+        from .call import perform
+
+        client = self._client
+        call = calls.model(
+            client._options,
+            await client._key(),
+            model,
+            timeout=timeout,
+            headers=extra_headers,
+            query=extra_query,
+        )
+        answer: Model = await client._run(perform(call))
+        return answer
+
+
+def _transport(app: ASGIApp | None) -> AsyncTransport:
+    if app is not None:
+        from .transports.asgi import AsgiTransport
+
+        return AsgiTransport(app)
+    from .transports.aiohttp import AiohttpTransport
+
+    return AiohttpTransport()

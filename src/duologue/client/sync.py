@@ -1,0 +1,243 @@
+"""The blocking client. Its twin is `aio`; a test holds the two to the same methods and signatures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+
+from ..protocol.errors import DuologueError
+from ..protocol.transport import Transport, TransportError
+from .base import BaseClient, checked_key
+from .options import ClientOptions, Timeout, omit
+
+if TYPE_CHECKING:
+    from ..types.chat.chat_completion import ChatCompletion
+    from ..types.chat.chat_completion_chunk import ChatCompletionChunk
+    from ..types.chat.completion_create_params import CompletionCreateParamsBase
+    from ..types.model import Model, ModelList
+    from .call import Plan
+    from .stream import Stream
+    from .transports.asgi import ASGIApp
+
+__all__ = ["Chat", "Client", "Completions", "Models", "OpenAI"]
+
+
+class Client(BaseClient[Transport]):
+    """Calls a Chat Completions endpoint, for blocking code; used by any number of threads at once.
+
+    Options are those of `ClientOptions`. `app` is an ASGI application to call in this process instead of a
+    server; `transport` carries the requests in place of the standard library's HTTP client.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: ASGIApp | None = None,
+        transport: Transport | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        super().__init__(options, lambda: transport or _transport(app), in_process=app is not None)
+
+    @property
+    def chat(self) -> Chat:
+        """Chat completions."""
+        return Chat(self)
+
+    @property
+    def models(self) -> Models:
+        """The models that the endpoint serves."""
+        return Models(self)
+
+    def close(self) -> None:
+        """Close the connections, its copies' as well. A later request opens new ones."""
+        if self._carrier.made is not None:
+            self._carrier.made.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _key(self) -> str | None:
+        key = self._given_key()
+        if isinstance(key, Awaitable):
+            raise DuologueError("api_key is an asynchronous function; those are for AsyncClient.")
+        return checked_key(key)
+
+    def _run(self, plan: Plan) -> Any:
+        """Carry out the steps of a call; what it returns."""
+        from .call import Ask, Read, Release
+
+        transport = self._carrier.get()
+        try:
+            step = next(plan)
+            while True:
+                result: Any = None
+                try:
+                    if isinstance(step, Ask):
+                        result = transport.send(step.request, step.deadlines)
+                    elif isinstance(step, Read):
+                        result = step.response.read()
+                    elif isinstance(step, Release):
+                        step.response.release()
+                    else:
+                        time.sleep(step.seconds)
+                except TransportError as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(result)
+        except StopIteration as end:
+            return end.value
+        finally:
+            plan.close()
+
+
+OpenAI = Client
+
+
+class Chat:
+    """`client.chat`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def completions(self) -> Completions:
+        """Chat completions."""
+        return Completions(self._client)
+
+
+class Completions:
+    """`client.chat.completions`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @overload
+    def create(
+        self,
+        *,
+        stream: Literal[False] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion: ...
+
+    @overload
+    def create(
+        self,
+        *,
+        stream: Literal[True],
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> Stream[ChatCompletionChunk]: ...
+
+    @overload
+    def create(
+        self,
+        *,
+        stream: bool | None,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
+
+    def create(
+        self,
+        *,
+        stream: bool | None = omit,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletion | Stream[ChatCompletionChunk]:
+        """Ask for a completion: whole, or with `stream=True` as a stream of chunks.
+
+        A parameter that is None is sent as null; one that is left out, or `omit`, is not sent.
+        `extra_body` holds what only your server knows. Raises a `DuologueError`, of the class that
+        `duologue.protocol.errors` lists for what went wrong.
+        """
+        from .call import perform
+        from .calls import chat_completion
+        from .stream import Stream
+
+        client = self._client
+        call = chat_completion(
+            client._options,
+            client._key(),
+            params,
+            stream=stream,
+            extra_body=extra_body,
+            timeout=timeout,
+            headers=extra_headers,
+            query=extra_query,
+        )
+        answer = client._run(perform(call))
+        return Stream(answer) if stream else answer
+
+
+class Models:
+    """`client.models`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(
+        self,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | None = omit,
+    ) -> ModelList:
+        """The models that the endpoint serves; iterate over it. Raises `DuologueError`."""
+        from .call import perform
+        from .calls import model_list
+
+        client = self._client
+        call = model_list(
+            client._options, client._key(), timeout=timeout, headers=extra_headers, query=extra_query
+        )
+        answer: ModelList = client._run(perform(call))
+        return answer
+
+    def retrieve(
+        self,
+        model: str,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | None = omit,
+    ) -> Model:
+        """One model by its id. Raises `DuologueError`."""
+        from . import calls
+        from .call import perform
+
+        client = self._client
+        call = calls.model(
+            client._options, client._key(), model, timeout=timeout, headers=extra_headers, query=extra_query
+        )
+        answer: Model = client._run(perform(call))
+        return answer
+
+
+def _transport(app: ASGIApp | None) -> Transport:
+    if app is not None:
+        from .transports.asgi import ThreadedAsgiTransport
+
+        return ThreadedAsgiTransport(app)
+    from .transports.http_client import HttpClientTransport
+
+    return HttpClientTransport()

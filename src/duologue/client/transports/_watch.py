@@ -1,0 +1,76 @@
+"""What the asynchronous transports share: the deadlines of a body, and the end of one nobody wants."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ...protocol.transport import (
+    DRAIN_BYTES,
+    DRAIN_S,
+    EARLY_S,
+    AsyncResponse,
+    Deadlines,
+    Phase,
+    TransportError,
+)
+
+__all__ = ["Watch", "drain", "loop_time"]
+
+
+class Watch:
+    """Tells when a body has been waited for too long.
+
+    There is one timer, which is not put off by every read: when it rings it looks at how long the present
+    wait has lasted, and is set again for the rest. `since` is the reader's to set: when its wait began, None
+    while it does not wait.
+    """
+
+    def __init__(self, deadlines: Deadlines, ring: Callable[[TransportError], None]) -> None:
+        self.since: float | None = None
+        self._deadlines = deadlines
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._set(time.monotonic())
+
+    def stop(self) -> None:
+        """Never ring again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, now: float) -> None:
+        moment = self._deadlines.moment("idle", now if self.since is None else self.since)
+        self._timer = None if moment is None else self._loop.call_later(max(moment - now, 0), self._look)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        until = self._deadlines.until
+        moment = until if self.since is None else self._deadlines.moment("idle", self.since)
+        if moment is not None and now >= moment - EARLY_S:
+            self._timer = None
+            self._ring(self._deadlines.passed("idle", now))
+        else:
+            self._set(now)
+
+
+def loop_time(deadlines: Deadlines, phase: Phase) -> float | None:
+    """When a wait in `phase` that begins now is given up, by the clock of the running loop."""
+    now = time.monotonic()
+    moment = deadlines.moment(phase, now)
+    return None if moment is None else asyncio.get_running_loop().time() + moment - now
+
+
+async def drain(response: AsyncResponse) -> None:
+    """Read what is left of a body if it comes at once, and close it."""
+    left = DRAIN_BYTES
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            while left > 0 and (data := await response.read()):
+                left -= len(data)
+    except (TransportError, TimeoutError):
+        pass
+    finally:
+        response.close()
