@@ -16,7 +16,6 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from typing import IO
@@ -115,7 +114,6 @@ def stop(server: subprocess.Popen[str]) -> None:
 def ask(url: str, prompt: str) -> None:
     """Stream one answer to the terminal, then say what it took."""
     print(f"\n> {prompt}\n")
-    arrivals: list[float] = []
     with (
         Client(base_url=url, api_key="none") as client,
         client.chat.completions.create(
@@ -127,15 +125,13 @@ def ask(url: str, prompt: str) -> None:
         ) as stream,
     ):
         for chunk in stream:
-            arrivals.append(time.perf_counter())
             print(chunk.text, end="", flush=True)
-    usage = stream.usage
-    if usage is None:
-        raise DemoError("the answer came without its usage")
-    rate = (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-9)
+    usage, timings = stream.usage, stream.timings
+    if usage is None or timings.first_chunk is None:
+        raise DemoError("the answer came without chunks, or without its usage")
     print(f"\n\nusage: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens")
-    print(f"time to first chunk: {stream.timings.first_chunk * 1000:.0f} ms")
-    print(f"{len(arrivals)} chunks, {rate:.0f} chunks per second")
+    print(f"time to first chunk: {timings.first_chunk * 1000:.1f} ms")
+    print(f"{timings.chunks} chunks, {timings.chunks_per_second or 0:.0f} chunks per second")
 
 
 if __name__ == "__main__":

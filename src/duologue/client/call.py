@@ -15,7 +15,6 @@ call: an object, or for a stream an `Opened`.
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import time
@@ -93,7 +92,8 @@ def perform(call: Call) -> Plan:
         uniform=random.random,
     )
     failed: Opened[Any] | APIError
-    for retries in itertools.count():
+    retries = 0
+    while True:
         next(tries)
         try:
             transport = yield Ask(call.request, deadlines)
@@ -115,6 +115,7 @@ def perform(call: Call) -> Plan:
         if isinstance(failed, Opened):
             yield Release(failed.transport)
         yield cast("Sleep", pause)
+        retries += 1
     if isinstance(failed, Opened):
         raise status_error(failed.response, (yield from _error_body(failed.transport)))
     raise failed

@@ -53,7 +53,7 @@ def build(
     for name, value in [*options.default_headers.items(), *(headers or {}).items()]:
         fields[name.lower()] = value
     sent = {name: _checked(name, value) for name, value in fields.items() if _is_given(value)}
-    return Request(method, _url(options, path, query or {}), Headers(sent), body)
+    return Request(method, _url(options, path, query or {}), Headers(sent.items()), body)
 
 
 def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any) -> dict[str, Any]:

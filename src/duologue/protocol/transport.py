@@ -64,10 +64,9 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_values",)
 
-    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
-        pairs: Iterable[tuple[str, str]] = fields.items() if isinstance(fields, Mapping) else fields
-        for name, value in pairs:
+        for name, value in fields:
             name = name.lower()
             self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
 
