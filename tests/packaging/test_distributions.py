@@ -121,15 +121,17 @@ def test_the_wheel_installed(wheel, tmp_path):
     imported = succeed(environment.python, "-c", "import duologue; print(duologue.__file__)", cwd=tmp_path)
     assert imported.startswith(str(environment.folder))
 
-    refused = run(environment.duologue, "serve", "--port", "0", cwd=tmp_path)
-    assert refused.returncode != 0
-    assert refused.stdout == ""
-    assert "pip install 'duologue[serve]'" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+    for command in (["serve", "--port", "0"], ["serve", "echo", "--port", "0"], ["chat", "Hello"]):
+        refused = run(environment.duologue, *command, cwd=tmp_path)
+        assert refused.returncode != 0
+        assert refused.stdout == ""
+        assert "pip install 'duologue[serve]'" in refused.stderr
+        assert refused.stderr.count("\n") == 1
 
     environment.install(ROOT / "models" / "pocket", f"{wheel}[serve]")
     answer = succeed(environment.python, ROOT / "scripts" / "demo.py", cwd=tmp_path)
     assert "chunks per second" in answer
+    assert "The server is stopped." in answer
 
 
 def test_the_sdist_installed(sdist, tmp_path):
