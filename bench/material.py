@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["chunk", "frames"]
 
-WORDS = "The quick brown fox jumps over the lazy dog and then it rests for a while in the shade".split()
+WORDS = ("The", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "then", "it", "rests")
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def ask(url: str, prompt: str) -> None:
             model=MODEL,
             messages=[{"role": "user", "content": prompt}],
             max_completion_tokens=MAX_TOKENS,
+            temperature=0,
             stream=True,
             stream_options={"include_usage": True},
         ) as stream,
@@ -127,10 +128,11 @@ def ask(url: str, prompt: str) -> None:
         for chunk in stream:
             print(chunk.text, end="", flush=True)
     usage, timings = stream.usage, stream.timings
-    if usage is None or timings.first_chunk is None:
+    first_chunk = timings.first_chunk
+    if usage is None or first_chunk is None:
         raise DemoError("the answer came without chunks, or without its usage")
     print(f"\n\nusage: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens")
-    print(f"time to first chunk: {timings.first_chunk * 1000:.1f} ms")
+    print(f"time to first chunk: {first_chunk * 1000:.1f} ms")
     print(f"{timings.chunks} chunks, {timings.chunks_per_second or 0:.0f} chunks per second")
 
 

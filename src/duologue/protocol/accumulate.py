@@ -21,7 +21,8 @@ from enum import Enum
 from typing import Any, NamedTuple, cast
 
 from ..types._build import Unreadable, build
-from ..types._wire import Origin, WireObject, dump
+from ..types._origin import Origin
+from ..types._wire import WireObject, dump
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
 from ..types.chat.chat_completion_message import ChatCompletionMessage

@@ -1,0 +1,257 @@
+"""The port: what may be served, and what a function becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from duologue._threads import MAX_AHEAD, iterate_in_thread, run_in_thread
+from duologue.engine import DELEGATED, Engine, FunctionEngine, Text, as_engine
+from duologue.protocol.checks import decode_request
+
+REQUEST, _ = decode_request(b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}')
+
+
+class Whole:
+    models = ("whole",)
+    supports: dict[str, Any] = {"n": "native"}
+
+    async def generate(self, request):
+        yield "x"
+
+
+class Called:
+    def __call__(self, request):
+        return "called"
+
+
+class CalledAsync:
+    async def __call__(self, request):
+        yield "called"
+
+
+def plain(request):
+    return "plain"
+
+
+async def collect(engine: Engine) -> list[Any]:
+    return [event async for event in engine.generate(REQUEST)]
+
+
+# --- as_engine -----------------------------------------------------------------------------------------
+
+
+def test_an_engine_is_served_as_it_is():
+    """The very object."""
+    engine = Whole()
+    assert as_engine(engine) is engine
+
+
+@pytest.mark.parametrize(
+    ("obj", "model", "name"),
+    [
+        (plain, None, "plain"),
+        (plain, "other", "other"),
+        (Called(), None, "Called"),
+        (functools.partial(plain), None, "partial"),
+        (lambda request: "x", "mine", "mine"),
+    ],
+)
+def test_a_function_becomes_an_engine(obj, model, name):
+    """It answers to its own name, or to the one it is given."""
+    engine = as_engine(obj, model=model)
+    assert isinstance(engine, Engine)
+    assert list(engine.models) == [name]
+    assert engine.supports == dict.fromkeys(DELEGATED, "delegated")
+
+
+def test_a_function_may_honour_more():
+    """What it names is native, also what would only be delegated."""
+    engine = FunctionEngine(plain, native=["n", "temperature"])
+    assert (engine.supports["n"], engine.supports["temperature"]) == ("native", "native")
+    assert engine.supports["seed"] == "delegated"
+
+
+@pytest.mark.parametrize(
+    ("obj", "message"),
+    [
+        (Whole, r"Whole is a class; pass an instance of it: Whole\(\.\.\.\)"),
+        (Called, "Called is a class"),
+        (3, "cannot be served: pass a function"),
+        (None, "cannot be served"),
+        ("my_agent:answer", "cannot be served"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(obj, message):
+    """When it is handed over, with what would do."""
+    with pytest.raises(TypeError, match=message):
+        as_engine(obj)
+
+
+@pytest.mark.parametrize("options", [{"model": "x"}, {"native": ["n"]}])
+def test_an_engine_speaks_for_itself(options):
+    """What is said beside it would be ignored, so it is refused."""
+    with pytest.raises(TypeError, match="is an engine"):
+        as_engine(Whole(), **options)
+
+
+# --- functions -----------------------------------------------------------------------------------------
+
+
+async def async_partial_base(word, request):
+    yield word
+
+
+async def returns_list(request):
+    return ["a", Text("b")]
+
+
+def yields(request):
+    yield "a"
+    yield "b"
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (plain, ["plain"]),
+        (Called(), ["called"]),
+        (CalledAsync(), ["called"]),
+        (functools.partial(async_partial_base, "w"), ["w"]),
+        (returns_list, ["a", Text("b")]),
+        (yields, ["a", "b"]),
+        (lambda request: yields(request), ["a", "b"]),
+        (lambda request: async_partial_base("w", request), ["w"]),
+        (lambda request: None, []),
+        (lambda request: Text("x", 1), [Text("x", 1)]),
+    ],
+)
+async def test_what_a_function_yields_or_returns_is_the_answer(function, expected):
+    """Sync or async, in pieces or whole."""
+    assert await collect(as_engine(function)) == expected
+
+
+@pytest.mark.parametrize("value", [3, {"a": "b"}, b"x", object()])
+async def test_what_is_neither_text_nor_events_is_an_error(value):
+    """A mapping is not its keys, bytes are not numbers."""
+    with pytest.raises(TypeError, match="must yield or return text or events"):
+        await collect(as_engine(lambda request: value))
+
+
+async def test_an_async_generator_is_handed_on_as_it_is():
+    """Nothing stands between its yields and the server."""
+
+    async def engine(request):
+        yield "x"
+
+    made = as_engine(engine).generate(REQUEST)
+    assert made.__name__ == "engine"
+    assert [event async for event in made] == ["x"]
+
+
+async def test_blocking_functions_run_beside_the_loop():
+    """In threads of their own, with the caller's context variables."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("seen")
+    seen: list[Any] = []
+
+    def blocking(request):
+        seen.append((threading.current_thread() is threading.main_thread(), variable.get()))
+        yield "a"
+        seen.append((threading.current_thread() is threading.main_thread(), variable.get()))
+
+    await collect(as_engine(blocking))
+    assert seen == [(False, "seen"), (False, "seen")]
+
+
+async def test_closing_an_engine_closes_what_it_iterates():
+    """Also an async generator that a coroutine had returned."""
+    closed = asyncio.Event()
+
+    async def inner():
+        try:
+            while True:
+                yield "x"
+        finally:
+            closed.set()
+
+    async def outer(request):
+        return inner()
+
+    events: Any = as_engine(outer).generate(REQUEST)
+    assert await anext(events) == "x"
+    await events.aclose()
+    assert closed.is_set()
+
+
+# --- threads -------------------------------------------------------------------------------------------
+
+
+async def test_a_blocking_iterator_is_only_so_far_ahead():
+    """`MAX_AHEAD` items wait at most, and the one that is being made."""
+    made = 0
+
+    def numbers():
+        nonlocal made
+        for number in range(1000):
+            made += 1
+            yield number
+
+    events: Any = iterate_in_thread(numbers())
+    assert await anext(events) == 0
+    await asyncio.sleep(0.05)
+    assert made <= MAX_AHEAD + 2
+    await events.aclose()
+
+
+async def test_a_blocking_iterator_is_closed_when_its_reader_leaves():
+    """In its own thread, at its next item."""
+    closed = threading.Event()
+
+    def numbers():
+        try:
+            while True:
+                yield 1
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    events: Any = iterate_in_thread(numbers())
+    await anext(events)
+    await events.aclose()
+    assert await asyncio.to_thread(closed.wait, 2)
+
+
+class NoIterator:
+    def __iter__(self):
+        raise ValueError("no iterator")
+
+
+def fails_later():
+    yield "a"
+    raise ValueError("later")
+
+
+@pytest.mark.parametrize(
+    ("items", "before"), [(NoIterator(), []), (fails_later(), ["a"])], ids=["iter", "later"]
+)
+async def test_what_a_blocking_iterator_raises_is_raised_here(items, before):
+    """After the items it had made."""
+    seen: list[Any] = []
+    with pytest.raises(ValueError):
+        async for item in iterate_in_thread(items):
+            seen.append(item)
+    assert seen == before
+
+
+async def test_a_stop_iteration_of_a_function_is_an_error():
+    """A future cannot hold it: whoever waits would wait for ever."""
+    async with asyncio.timeout(2):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await run_in_thread(next, iter(()))
