@@ -243,11 +243,10 @@ def fails_later():
 )
 async def test_what_a_blocking_iterator_raises_is_raised_here(items, before):
     """After the items it had made."""
-    seen: list[Any] = []
+    events = iterate_in_thread(items)
+    assert [await anext(events) for _ in before] == before
     with pytest.raises(ValueError):
-        async for item in iterate_in_thread(items):
-            seen.append(item)
-    assert seen == before
+        await anext(events)
 
 
 async def test_a_stop_iteration_of_a_function_is_an_error():
