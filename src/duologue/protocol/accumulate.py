@@ -287,7 +287,10 @@ def _choice(index: int, state: _Object) -> dict[str, Any]:
     values = _value(state)
     message = {"role": "assistant", "content": None, "refusal": None, **values.pop("delta", {})}
     _check(ChatCompletionMessage, message, "annotations")
-    return {"finish_reason": None, "index": index, "logprobs": None, **values, "message": message}
+    logprobs = values.pop("logprobs", None)
+    if logprobs is not None:
+        logprobs = {"content": None, "refusal": None, **logprobs}
+    return {"finish_reason": None, "index": index, "logprobs": logprobs, **values, "message": message}
 
 
 def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:

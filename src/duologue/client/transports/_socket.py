@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
+from ._words import words_of
 from .proxy import proxy_for
 
 if TYPE_CHECKING:
@@ -174,8 +175,7 @@ def connect(
         raise deadlines.passed("connect", time.monotonic()) from None
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise TransportError("connect", text) from error
+        raise TransportError("connect", words_of(error)) from error
     except BaseException:
         connection.close()
         raise

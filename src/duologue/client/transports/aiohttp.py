@@ -13,6 +13,7 @@ from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Phase, Request, TransportError
 from ._watch import Watch, drain, loop_time
+from ._words import words_of
 from .proxy import proxy_for
 
 __all__ = ["MAX_CONNECTIONS", "AiohttpTransport"]
@@ -195,7 +196,7 @@ class _Response:
 
 
 def _failure(error: BaseException) -> TransportError:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = words_of(error)
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)):
         return TransportError("connect", text)
     if isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)):

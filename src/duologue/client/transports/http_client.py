@@ -23,6 +23,7 @@ from ...protocol.transport import (
     TransportError,
 )
 from ._socket import Route, TimedSocket, connect
+from ._words import words_of
 
 __all__ = ["MAX_IDLE", "MAX_IDLE_S", "HttpClientTransport"]
 
@@ -208,7 +209,7 @@ class _Response:
 def _failure(error: Exception, sock: TimedSocket) -> TransportError:
     if isinstance(error, TimeoutError):
         return sock.passed()
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = words_of(error)
     return TransportError("invalid" if isinstance(error, _NOT_HTTP) and not _is_end(error) else "reset", text)
 
 
