@@ -145,6 +145,13 @@ def test_mock_is_for_echo():
         serve(lambda request: "x", profile="mock", port=0)
 
 
+@pytest.mark.parametrize("options", [{"api_key": ""}, {"api_key": " "}, {"profile": "loose"}])
+def test_wrong_options_are_told(options):
+    """Before a socket is opened."""
+    with pytest.raises(DuologueError, match=next(iter(options))):
+        serve("echo", port=0, **options)
+
+
 @pytest.mark.parametrize("target", [3, object()])
 def test_what_cannot_be_served_is_refused(target):
     """As `as_engine` refuses it."""

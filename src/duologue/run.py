@@ -98,9 +98,12 @@ def serve(
             f"{host} can be reached by others, and there is no key to keep them out. Give one with --api-key (or "
             "DUOLOGUE_API_KEY), or serve on 127.0.0.1."
         )
-    listener = _listen(host, port)
-    with listener:
-        server = _server(create_app(engine, api_key=api_key, profile=profile), log_level="warning")
+    try:
+        app = create_app(engine, api_key=api_key, profile=profile)
+    except ValueError as error:
+        raise DuologueError(f"Cannot serve: {error}.") from None
+    server = _server(app, log_level="warning")
+    with _listen(host, port) as listener:
         print(f"Serving {engine.models[0]} at {_url(listener)}", flush=True)
         _run(server, listener)
     if not server.started:
@@ -113,8 +116,8 @@ def run_server(target: Any, **options: Any) -> Iterator[str]:
 
     For tests and notebooks. `options` are those of `server.create_app`.
     """
-    listener = _listen(DEFAULT_HOST, 0)
     server = _server(create_app(target, **options), log_level="critical")
+    listener = _listen(DEFAULT_HOST, 0)
     thread = threading.Thread(target=_run, args=(server, listener), name="duologue-server", daemon=True)
     thread.start()
     try:
