@@ -836,7 +836,7 @@ chunks = st.fixed_dictionaries(
 @settings(max_examples=600, deadline=None)
 @given(st.lists(chunks, max_size=8), st.integers(0, 8))
 def test_whatever_chunks_come_there_is_a_completion_and_the_quick_way_agrees(values, look):
-    """`add` alone, and `add_plain` where the decoder says so, make the same; looking on the way changes nothing."""
+    """`add` alone, and `add_plain` where it may be used, make the same; looking on the way changes nothing."""
     quick, slow = Accumulator(), Accumulator()
     for at, value in enumerate(values):
         data = json.dumps(value).encode()
