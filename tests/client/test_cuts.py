@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from duologue import APIError, AsyncClient, Client, StreamTruncatedError
+from duologue import APIError, AsyncClient, AsyncStream, Client, StreamTruncatedError
 from duologue.protocol.codec import encode
 from duologue.protocol.read import StreamReader
+from duologue.types.chat import ChatCompletionChunk
 from support.wire import PATIENCE_S, Ending, Framing, Peer, WireServer, chunk, event, events, raw, sse
 
 from .conftest import ASK, Driver, Reading
@@ -156,9 +157,12 @@ def test_a_slow_reader_loses_nothing_to_a_reset(asynchronous: bool) -> None:
             one_read.set()
             await asyncio.sleep(0.1)
             with pytest.raises(StreamTruncatedError):
-                async for text in stream.text:
-                    texts.append(text)  # noqa: PERF401 - what came before the error is kept
+                await collect(stream, texts)
             return texts
+
+    async def collect(stream: AsyncStream[ChatCompletionChunk], texts: list[str]) -> None:
+        async for text in stream.text:
+            texts.append(text)  # noqa: PERF401 - what came before the error is kept
 
     with WireServer(answer) as server:
         url = server.url

@@ -5,6 +5,7 @@ Commands parse and call; what they call lives elsewhere.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -39,6 +40,9 @@ def main() -> None:
     Serve a function of yours:       duologue serve my_agent:answer
     Talk to any endpoint:            duologue chat --base-url http://127.0.0.1:8000/v1
     """
+    # A small model gains nothing from more threads, and loses much to them on a busy machine. This process is
+    # ours to decide for; numpy reads it when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 main.add_command(chat)
