@@ -338,7 +338,8 @@ def swallowing(seen: Watched):
                 seen.yielded += 1
                 yield "x"
                 try:
-                    await asyncio.sleep(0.01)
+                    if not seen.cancelled:
+                        await asyncio.sleep(0.01)
                 except asyncio.CancelledError:
                     seen.cancelled = True
         finally:
