@@ -49,6 +49,9 @@ Ending = Literal["eof", "reset", "timeout"]
 # How much is kept of a body that holds no event, to show what came instead of a stream.
 MAX_TAIL_BYTES = 64 * 1024
 
+# How many unfinished choices an error names; a server may begin any number.
+MAX_NAMED = 8
+
 # How an error begins whose text a server has not escaped, so that it is no JSON.
 _ERROR_LIKE = re.compile(rb'\s*\{\s*"error"\s*:')
 
@@ -152,7 +155,8 @@ class StreamReader:
             raise self._inform(StreamCancelledError("The stream was left before its end."))
         completion = self.completion
         if completion is None:
-            raise DuologueError("The stream was read with accumulate=False, so there is no whole completion.")
+            why = "The stream was read with accumulate=False, so there is no whole completion."
+            raise self._inform(DuologueError(why))
         return completion
 
     def _read(self, event: Event) -> ChatCompletionChunk | None:
@@ -240,7 +244,9 @@ class StreamReader:
 
     def _truncate(self, reason: str, why: str, tail: Event | None) -> None:
         self.outcome = "truncated"
-        missing = ", ".join(f"choice {index}" for index in sorted(self._open))
+        missing = ", ".join(f"choice {index}" for index in sorted(self._open)[:MAX_NAMED])
+        if len(self._open) > MAX_NAMED:
+            missing += f" and {len(self._open) - MAX_NAMED} more"
         message = _TRUNCATED[reason].format(missing=missing, why=why)
         if tail is not None and not self._events:
             message += f" No event came; the body begins with {tail.data[:80]!r}."

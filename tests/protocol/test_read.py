@@ -1,0 +1,481 @@
+"""The outcome of a stream: what happened, against the table of `protocol/read`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duologue.protocol.dialect import RULES, Deviation
+from duologue.protocol.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    DuologueError,
+    InternalServerError,
+    RateLimitError,
+    StreamCancelledError,
+    StreamTimeoutError,
+    StreamTruncatedError,
+)
+from duologue.protocol.read import MAX_TAIL_BYTES, StreamReader
+
+HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1750000000, "model": "m"}
+DONE = b"data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+
+def frame(value: Any, event: str = "") -> bytes:
+    return (f"event: {event}\n" if event else "").encode() + b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def part(content: str | None = None, index: int = 0, finish: str | None = None, **delta: Any) -> bytes:
+    delta |= {} if content is None else {"content": content}
+    return frame({**HEAD, "choices": [{"index": index, "delta": delta, "finish_reason": finish}]})
+
+
+def audio(**fields: Any) -> bytes:
+    """As the last part of a spoken answer comes: without a finish reason, null or not."""
+    return frame({**HEAD, "choices": [{"index": 0, "delta": {"audio": fields}}]})
+
+
+TEXT = part("Hello")
+STOP = part(finish="stop")
+COUNT = frame({**HEAD, "choices": [], "usage": USAGE})
+FAULT = {"error": {"message": "overloaded, come later", "type": "server_error", "param": None, "code": None}}
+RAW = json.dumps(FAULT).encode()
+
+
+class Case(NamedTuple):
+    body: bytes
+    outcome: str
+    error: type[APIError] | None = None
+    reason: str | None = None  # of a truncation
+    says: str = ""  # in the message
+    met: tuple[str, ...] = ()  # the deviations
+    text: str | None = "Hello"  # of the first choice
+    n: int = 1
+    tail: bytes | None = None
+    raw: bytes | None = None
+
+
+CUT = (StreamTruncatedError, "eof", "The stream ended before choice 0 had finished.")
+CASES = {
+    # complete
+    "whole": Case(TEXT + STOP + DONE, "complete"),
+    "whole-with-usage": Case(TEXT + STOP + COUNT + DONE, "complete"),
+    "bytes-after-done": Case(TEXT + STOP + DONE + TEXT + frame(FAULT) + b"garbage", "complete"),
+    "no-done": Case(TEXT + STOP, "complete", met=("no-done",)),
+    "finish-and-content-in-one": Case(part("Hello", finish="length") + DONE, "complete"),
+    "an-unknown-finish-reason": Case(part("Hello", finish="abort") + DONE, "complete"),
+    "audio-ends-with-its-expiry": Case(audio(id="a", data="AA==") + audio(expires_at=5) + DONE, "complete", text=None),
+    "two-choices": Case(TEXT + part("x", 1) + part(None, 1, "stop") + STOP + DONE, "complete", n=2),
+    "choices-beyond-n": Case(TEXT + STOP + part("x", 3) + part(None, 3, "stop") + DONE, "complete"),
+    "a-finished-choice-that-goes-on": Case(part("Hel", finish="stop") + part("lo") + DONE, "complete"),
+    "an-index-that-is-missing": Case(
+        frame({**HEAD, "choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}) + DONE, "complete"
+    ),
+    "an-index-of-minus-one": Case(part("Hello", -1) + part(None, -1, "stop") + DONE, "complete"),
+    "named-events": Case(TEXT.replace(b"data", b"event: chunk\ndata") + STOP + DONE, "complete"),
+    "null-error": Case(
+        frame({**HEAD, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}], "error": None})
+        + DONE,
+        "complete",
+    ),
+    "empty-error": Case(TEXT + frame({**HEAD, "choices": [], "error": {}}) + STOP + DONE, "complete"),
+    # [DONE] as servers write it
+    "done-without-space": Case(TEXT + STOP + b"data:[DONE]\n\n", "complete"),
+    "done-with-spaces": Case(TEXT + STOP + b"data:   [DONE]  \n\n", "complete"),
+    "done-after-crlf": Case((TEXT + STOP + DONE).replace(b"\n", b"\r\n"), "complete"),
+    "done-named": Case(TEXT + STOP + b"event: done\ndata: [DONE]\n\n", "complete"),
+    "done-without-blank-line": Case(TEXT + STOP + b"data: [DONE]\n", "complete", met=("done-unterminated",)),
+    "done-without-line-end": Case(TEXT + STOP + b"data: [DONE]", "complete", met=("done-unterminated",)),
+    "half-of-done": Case(TEXT + STOP + b"data: [DO", "complete", met=("trailing-bytes", "no-done")),
+    "more-than-done": Case(TEXT + STOP + b"data: [DONE] x\n\n", "failed", APIResponseValidationError, raw=b"[DONE] x"),
+    # keep-alives
+    "empty-data": Case(b"data:\n\n" + TEXT + b"data: \n\ndata\n\n" + STOP + DONE, "complete", met=("empty-data",)),
+    "comment-as-data": Case(b"data: : ping\n\n" + TEXT + STOP + DONE, "complete", met=("comment-as-data",)),
+    "comments-and-fields": Case(b": hi\n\nretry: 5\n\nid: 1\n\nevent: ping\n\n" + TEXT + STOP + DONE, "complete"),
+    # odd JSON
+    "odd-json": Case(
+        TEXT.replace(b"Hello", b"Hel\xff") + part("lo") + TEXT.replace(b"Hello", b"\\ud83d") + STOP + DONE,
+        "complete",
+        met=("odd-json",),
+        text="Hel\ufffdlo\ud83d",
+    ),
+    "choices-null": Case(frame({**HEAD, "choices": None}) + TEXT + STOP + DONE, "complete"),
+    "all-deviations-once": Case(
+        b"data:\n\ndata: :\n\n" + TEXT + b"data:\n\ndata: :\n\n" + STOP + b"data: x",
+        "complete",
+        met=("empty-data", "comment-as-data", "trailing-bytes", "no-done"),
+    ),
+    # truncated
+    "nothing": Case(b"", "truncated", *CUT, text=None),
+    "only-comments": Case(b": hi\n\n", "truncated", StreamTruncatedError, "eof", tail=b": hi\n\n", text=None, met=("trailing-bytes",)),
+    "cut-between-events": Case(TEXT, "truncated", *CUT),
+    "cut-in-an-event": Case(
+        TEXT + STOP[:40], "truncated", *CUT, tail=STOP[6:40], met=("trailing-bytes",)
+    ),
+    "cut-before-the-blank-line": Case(
+        TEXT + STOP[:-1], "truncated", *CUT, tail=STOP[6:-2], met=("trailing-bytes",)
+    ),
+    "done-too-early": Case(
+        TEXT + DONE, "truncated", StreamTruncatedError, "unfinished", "said [DONE] before choice 0 had finished"
+    ),
+    "done-only": Case(DONE, "truncated", StreamTruncatedError, "unfinished", text=None),
+    "unterminated-done-too-early": Case(
+        TEXT + b"data: [DONE]", "truncated", StreamTruncatedError, "unfinished", met=("done-unterminated",)
+    ),
+    "usage-is-no-finish": Case(TEXT + COUNT + DONE, "truncated", StreamTruncatedError, "unfinished"),
+    "an-empty-finish-reason-is-none": Case(
+        part("Hello", finish="") + DONE, "truncated", StreamTruncatedError, "unfinished"
+    ),
+    "one-of-two-unfinished": Case(
+        TEXT + STOP + part("x", 1) + DONE, "truncated", StreamTruncatedError, "unfinished", "choice 1 had", n=2
+    ),
+    "one-of-two-never-began": Case(
+        TEXT + STOP + DONE, "truncated", StreamTruncatedError, "unfinished", "choice 1 had", n=2
+    ),
+    "three-unfinished": Case(
+        TEXT + part("x", 2), "truncated", StreamTruncatedError, "eof", "before choice 0, choice 1, choice 2 had", n=3
+    ),
+    "very-many-unfinished": Case(
+        TEXT, "truncated", StreamTruncatedError, "eof", "choice 6, choice 7 and 92 more had finished", n=100
+    ),
+    "beyond-n-unfinished": Case(
+        TEXT + STOP + part("x", 5) + DONE, "truncated", StreamTruncatedError, "unfinished", "choice 5"
+    ),
+    "audio-without-expiry": Case(
+        audio(id="a", data="AA==") + DONE, "truncated", StreamTruncatedError, "unfinished", text=None
+    ),
+    # no stream at all
+    "html": Case(
+        b"<!doctype html>\n<title>Not found</title>\n\n<h1>404</h1>\n",
+        "truncated",
+        StreamTruncatedError,
+        "eof",
+        "No event came; the body begins with b'<!doctype html>",
+        tail=b"<!doctype html>\n<title>Not found</title>\n\n<h1>404</h1>\n",
+        text=None,
+        met=("trailing-bytes",),
+    ),
+    "a-json-answer": Case(
+        b'{\n  "id": "c1",\n  "choices": []\n}\n',
+        "truncated",
+        StreamTruncatedError,
+        "eof",
+        'No event came; the body begins with b\'{\\n  "id"',
+        tail=b'{\n  "id": "c1",\n  "choices": []\n}\n',
+        text=None,
+        met=("trailing-bytes",),
+    ),
+    "a-json-error": Case(RAW, "failed", InternalServerError, says="overloaded", raw=RAW, text=None),
+    "a-json-error-on-many-lines": Case(
+        json.dumps(FAULT, indent=1).encode(), "failed", InternalServerError, says="overloaded", text=None
+    ),
+    # failed: an error of the server, whenever it comes
+    "error-first": Case(frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW, text=None),
+    "error-in-the-middle": Case(TEXT + frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW),
+    "error-after-the-finish": Case(TEXT + STOP + frame(FAULT), "failed", InternalServerError, says="overloaded", raw=RAW),
+    "error-without-blank-line": Case(
+        TEXT + b"data: " + RAW, "failed", InternalServerError, says="overloaded", raw=RAW
+    ),
+    "error-after-the-finish-without-blank-line": Case(
+        TEXT + STOP + b"data: " + RAW + b"\n", "failed", InternalServerError, says="overloaded", raw=RAW
+    ),
+    "error-event": Case(TEXT + frame(FAULT, "error"), "failed", InternalServerError, says="overloaded", raw=RAW),
+    "error-event-flat": Case(
+        TEXT + frame({"message": "slow down", "code": "rate_limit_exceeded"}, "error"),
+        "failed",
+        RateLimitError,
+        says="slow down",
+    ),
+    "error-event-of-text": Case(
+        TEXT + b"event: error\ndata: out of memory\n\n", "failed", APIError, says="out of memory", raw=b"out of memory"
+    ),
+    "error-event-that-looks-like-a-chunk": Case(
+        TEXT + STOP.replace(b"data", b"event: error\ndata"), "failed", APIError, says="An error came in the stream"
+    ),
+    "error-event-without-data": Case(TEXT + b"event: error\n\n" + STOP + DONE, "complete"),
+    "error-is-a-text": Case(TEXT + frame({"error": "no more"}), "failed", APIError, says="no more"),
+    "error-is-a-number": Case(TEXT + frame({"error": 42}), "failed", APIError, says="An error came in the stream: "),
+    "error-is-true": Case(TEXT + frame({"error": True, "message": "no"}), "failed", APIError, says="no"),
+    "error-of-an-object": Case(
+        TEXT + frame({"object": "error", "message": "too long", "code": 400}), "failed", BadRequestError, says="too long"
+    ),
+    "error-with-a-code-of-an-integer": Case(
+        TEXT + frame({"error": {"message": "later", "code": 429}}), "failed", RateLimitError, says="later"
+    ),
+    "error-with-a-type": Case(
+        TEXT + frame({"error": {"message": "who?", "type": "authentication_error"}}), "failed", AuthenticationError
+    ),
+    "error-beside-choices-null": Case(
+        TEXT + frame({**HEAD, "choices": None, **FAULT}), "failed", InternalServerError, says="overloaded"
+    ),
+    "error-beside-a-finish": Case(
+        TEXT + frame({**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}], **FAULT}),
+        "failed",
+        InternalServerError,
+        says="overloaded",
+    ),
+    "error-text-that-is-not-escaped": Case(
+        TEXT + b'data: {"error": "device "cuda:0" is out of memory"}\n\n',
+        "failed",
+        APIError,
+        says='device "cuda:0" is out of memory',
+        raw=b'{"error": "device "cuda:0" is out of memory"}',
+    ),
+    # failed: what cannot be read
+    "no-json": Case(TEXT + b"data: {oops\n\n" + STOP, "failed", APIResponseValidationError, says="cannot be read", raw=b"{oops"),
+    "json-of-another-kind": Case(TEXT + b"data: [1]\n\n", "failed", APIResponseValidationError, raw=b"[1]"),
+    "null": Case(TEXT + b"data: null\n\n", "failed", APIResponseValidationError, raw=b"null"),
+    "a-field-of-another-kind": Case(
+        TEXT + frame({**HEAD, "choices": 5}), "failed", APIResponseValidationError, says="expected an array at choices"
+    ),
+    "nested-too-deep": Case(
+        TEXT + b"data: " + b"[" * 10_000 + b"\n\n", "failed", APIResponseValidationError, says="nested too deep"
+    ),
+    "cannot-be-read-after-the-finish": Case(TEXT + STOP + b"data: {\n\n", "failed", APIResponseValidationError),
+    "over-the-limit": Case(
+        TEXT + part("x" * 2000) + STOP + DONE, "failed", APIResponseValidationError, says="larger than max_event_bytes, 1000 bytes"
+    ),
+    "over-the-limit-before-anything": Case(
+        b"x" * 1001, "failed", APIResponseValidationError, says="larger than max_event_bytes, 1000 bytes", text=None
+    ),
+}
+
+
+def run(case: Case, parts: list[bytes], ending: Any = "eof", **options: Any) -> tuple[StreamReader, list[Any]]:
+    limit = 10**6 if b"[[[[" in case.body else 1000
+    reader = StreamReader(n=case.n, max_event_bytes=limit, **options)
+    chunks = [chunk for data in parts for chunk in reader.feed(data)]
+    reader.close(ending)
+    return reader, chunks
+
+
+def check(reader: StreamReader, chunks: list[Any], case: Case) -> None:
+    assert (reader.outcome, type(reader.error) if reader.error else None) == (case.outcome, case.error)
+    assert tuple(deviation.rule for deviation in reader.deviations) == case.met
+    completion = reader.completion
+    content = completion.choices[0].message.content if completion is not None and completion.choices else None
+    assert content == case.text
+    assert (completion is None) == (not chunks)
+    assert reader.feed(TEXT) == []
+    error = reader.error
+    if error is None:
+        assert reader.result() == completion
+        return
+    with pytest.raises(type(error)) as caught:
+        reader.result()
+    assert caught.value is error
+    assert case.says in str(error)
+    assert error.completion == completion
+    assert error.last_chunk is (chunks[-1] if chunks else None)
+    assert error.tail == case.tail
+    assert case.raw is None or error.raw == case.raw
+    if isinstance(error, StreamTruncatedError):
+        assert error.reason == case.reason
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_what_happened_has_its_outcome(case):
+    check(*run(case, [case.body]), case)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_outcome_does_not_depend_on_the_pieces(case):
+    if len(case.body) < 20_000:
+        check(*run(case, [case.body[at : at + 1] for at in range(len(case.body))]), case)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("ending", ["reset", "timeout"])
+def test_how_the_body_ended_changes_the_reason_and_nothing_else(case, ending):
+    """A transport cannot be trusted to know how a body ended, so the outcome is the same."""
+    reader, _ = run(case, [case.body], ending)
+    plain, _ = run(case, [case.body])
+    assert reader.outcome == case.outcome
+    assert reader.deviations == plain.deviations
+    if not isinstance(reader.error, StreamTruncatedError):
+        assert type(reader.error) is type(plain.error)
+    elif case.reason == "unfinished":
+        assert (type(reader.error), reader.error.reason) == (StreamTruncatedError, "unfinished")
+    else:
+        assert type(reader.error) is (StreamTimeoutError if ending == "timeout" else StreamTruncatedError)
+        assert reader.error.reason == ending
+        assert reader.error.tail == case.tail
+
+
+def test_what_the_reasons_say():
+    def error(ending: Any, *why: str) -> APIError:
+        reader = StreamReader()
+        reader.feed(TEXT)
+        reader.close(ending, *why)
+        assert reader.error is not None
+        return reader.error
+
+    assert str(error("reset")) == "The connection broke before choice 0 had finished."
+    assert str(error("timeout")) == "The stream was given up before choice 0 had finished: a deadline passed."
+    assert str(error("timeout", "no byte for 5 s")).endswith(": no byte for 5 s.")
+    assert isinstance(error("eof"), APIConnectionError)
+    assert isinstance(error("timeout"), APITimeoutError)
+
+
+def test_what_is_kept_of_a_body_without_events_is_bounded():
+    reader = StreamReader()
+    for _ in range(100):
+        reader.feed(b"<p>not found</p>\n" * 1000)
+    reader.close()
+    assert reader.error is not None
+    assert reader.error.tail is not None
+    assert len(reader.error.tail) == MAX_TAIL_BYTES
+    assert len(str(reader.error)) < 300
+
+
+def test_usage_that_was_asked_for_and_never_came_is_reported():
+    for body, met in ((TEXT + STOP + COUNT + DONE, []), (TEXT + STOP + DONE, ["no-usage"])):
+        reader = StreamReader(usage_asked=True)
+        reader.feed(body)
+        assert reader.outcome == "complete"
+        assert [deviation.rule for deviation in reader.deviations] == met
+
+
+def test_the_usage_so_far_travels_with_an_error():
+    reader = StreamReader()
+    reader.feed(TEXT + COUNT)
+    reader.close("reset")
+    assert reader.error is not None
+    assert reader.error.usage is reader.usage
+    assert reader.usage is not None
+    assert reader.usage.to_dict() == USAGE
+
+
+def test_the_request_id_travels_with_an_error():
+    reader = StreamReader()
+    reader.request_id = "req_1"
+    reader.feed(frame(FAULT))
+    assert reader.error is not None
+    assert reader.error.request_id == "req_1"
+
+
+def test_a_deviation_is_listed_once_with_the_event_where_it_was_met_first():
+    reader = StreamReader()
+    reader.feed(TEXT + b"data:\n\n" + TEXT + b"data:\n\n" * 50 + b"data: : hi\n\n")
+    assert reader.deviations == [Deviation("empty-data", 1), Deviation("comment-as-data", 53)]
+    assert str(reader.deviations[0]) == "empty-data (event 1): an event had empty data"
+
+
+def test_every_rule_says_what_is_done_and_what_it_is():
+    for rule in RULES.values():
+        assert rule.action in ("tolerate", "repair", "report")
+        assert rule.text
+    met = {name for case in CASES.values() for name in case.met} | {"no-usage"}
+    assert met == set(RULES)
+
+
+class TestCancelled:
+    def test_leaving_raises_nothing(self):
+        reader = StreamReader()
+        reader.feed(TEXT)
+        reader.cancel()
+        assert (reader.outcome, reader.error) == ("cancelled", None)
+        assert reader.feed(STOP + DONE) == []
+        reader.close("reset")
+        assert reader.outcome == "cancelled"
+
+    def test_the_result_of_a_stream_that_was_left_is_an_error_with_what_came(self):
+        reader = StreamReader()
+        reader.feed(TEXT + COUNT)
+        reader.cancel()
+        with pytest.raises(StreamCancelledError) as caught:
+            reader.result()
+        assert caught.value.completion == reader.completion
+        assert caught.value.completion.choices[0].message.content == "Hello"
+        assert caught.value.usage is reader.usage
+
+    def test_the_result_of_a_stream_that_still_runs_is_an_error_too(self):
+        reader = StreamReader()
+        reader.feed(TEXT + STOP)
+        with pytest.raises(StreamCancelledError):
+            reader.result()
+        reader.feed(DONE)
+        assert reader.result().choices[0].message.content == "Hello"
+
+    @pytest.mark.parametrize("body", [TEXT + STOP + DONE, TEXT + DONE, frame(FAULT)], ids=["complete", "truncated", "failed"])
+    def test_leaving_after_the_end_changes_nothing(self, body):
+        reader = StreamReader()
+        reader.feed(body)
+        before = reader.outcome, reader.error
+        reader.cancel()
+        assert (reader.outcome, reader.error) == before
+
+
+class TestWithoutAccumulating:
+    def test_chunks_and_outcome_are_the_same(self):
+        for name, case in CASES.items():
+            with_it, chunks = run(case, [case.body])
+            without, same = run(case, [case.body], accumulate=False)
+            assert same == chunks, name
+            assert without.outcome == with_it.outcome
+            assert without.completion is None
+            assert without.usage == with_it.usage
+            assert type(without.error) is type(with_it.error)
+            if without.error is not None:
+                assert without.error.completion is None
+                assert without.error.last_chunk is (same[-1] if same else None)
+
+    def test_there_is_no_result(self):
+        reader = StreamReader(accumulate=False)
+        (chunk, _) = reader.feed(TEXT + STOP + DONE)
+        with pytest.raises(DuologueError, match="accumulate=False") as caught:
+            reader.result()
+        assert chunk.text == "Hello"
+        assert caught.value.last_chunk is reader.last_chunk
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_error_travels_between_processes(case):
+    error = run(case, [case.body])[0].error
+    if error is not None:
+        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert (type(again), str(again), again.tail, again.raw) == (type(error), str(error), error.tail, error.raw)
+            assert again.completion == error.completion
+
+
+pieces = [TEXT, STOP, COUNT, DONE, frame(FAULT), part("x", 1), part(None, 1, "stop"), audio(expires_at=5)]
+pieces += [b"data: ", b"\n", b"\r\n\n", b": hi\n\n", b"event: error\n", b"{}", b"[DONE]", b"null", b'{"choices":[', b"\xff"]
+pieces += [b'{"choices":[{"delta":{"content":"a"}}]}', b'{"error":', b'"x"', b"5}", b"]}]}"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.sampled_from(pieces), max_size=12),
+    st.sampled_from(["eof", "reset", "timeout"]),
+    st.integers(1, 2),
+)
+def test_every_stream_has_one_outcome_and_no_foreign_exception(parts, ending, n):
+    reader, joined = StreamReader(n=n), StreamReader(n=n)
+    chunks = [chunk for data in parts for chunk in reader.feed(data)]
+    assert joined.feed(b"".join(parts)) == chunks
+    reader.close(ending)
+    joined.close(ending)
+    assert reader.outcome == joined.outcome
+    assert reader.deviations == joined.deviations
+    assert reader.completion == joined.completion
+    assert (type(reader.error), str(reader.error)) == (type(joined.error), str(joined.error))
+    if reader.outcome == "complete":
+        assert reader.error is None
+        whole = reader.result()
+        assert {choice.index for choice in whole.choices} >= set(range(n))
+        assert all(choice.finish_reason or choice.message.audio for choice in whole.choices)
+    else:
+        assert isinstance(reader.error, APIError)
+        assert reader.error.completion == reader.completion
