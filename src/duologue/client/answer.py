@@ -173,7 +173,7 @@ def _answer(response: APIResponse, body: bytes, read: Callable[[bytes], W], need
 def _no_such_object(response: APIResponse, body: bytes, needs: str) -> APIResponseValidationError:
     return APIResponseValidationError(
         f"The server at {response.request.url} answered with JSON that has no `{needs}`: "
-        f"{body[:SHOWN_CHARACTERS].decode('utf-8', 'replace')}"
+        f"{body[:SHOWN_CHARACTERS].decode('utf-8', 'replace')} {_BASE_URL}"
     )
 
 

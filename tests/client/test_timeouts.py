@@ -1,0 +1,228 @@
+"""Deadlines: each is told apart by its name and its seconds, before the answer and in the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from duologue import (
+    APIStatusError,
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    DuologueError,
+    StreamTimeoutError,
+    Timeout,
+)
+from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
+
+from .conftest import ASK, Driver
+
+SHORT = 0.1
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def piece(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_a_server_that_never_answers(both: Driver) -> None:
+    """The connection stands and no head comes."""
+    server = WireServer(raw(ending="open"))
+    began = time.monotonic()
+    with server, pytest.raises(APITimeoutError) as caught:
+        both.create(base_url=server.url, timeout=Timeout(headers=SHORT))
+    assert caught.value.phase == "headers"
+    assert "0.1 s (timeout.headers)" in str(caught.value)
+    assert SHORT <= time.monotonic() - began < 10 * SHORT
+
+
+def test_a_head_that_drips(both: Driver) -> None:
+    """One byte now and then does not put the deadline off: it is for the whole head."""
+
+    def drip(peer: Peer) -> None:
+        for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 50:
+            peer.send(bytes([byte]))
+            time.sleep(0.02)
+            if not peer.open:
+                return
+
+    with WireServer(drip) as server, pytest.raises(APITimeoutError) as caught:
+        both.create(base_url=server.url, timeout=Timeout(headers=SHORT))
+    assert caught.value.phase == "headers"
+
+
+def test_a_connection_that_is_not_accepted(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy takes the connection and never opens the tunnel: no connection came about."""
+    with WireServer(raw(ending="open")) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+        with pytest.raises(APITimeoutError) as caught:
+            both.create(base_url="https://elsewhere.example/v1", timeout=Timeout(connect=SHORT))
+    assert caught.value.phase == "connect"
+    assert "0.1 s (timeout.connect)" in str(caught.value)
+
+
+def test_a_stream_that_falls_silent(both: Driver) -> None:
+    """What had come is delivered and kept; the error is a truncation and a timeout in one."""
+    with WireServer(raw(HEAD + piece(CHUNK), ending="open")) as server:
+        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+    assert isinstance(reading.error, StreamTimeoutError)
+    assert isinstance(reading.error, APITimeoutError)
+    assert (reading.error.reason, reading.error.phase) == ("timeout", "idle")
+    assert "0.1 s (timeout.idle)" in str(reading.error)
+    assert reading.text == "Hello"
+    assert reading.stream.outcome == "truncated"
+    assert reading.error.completion is not None
+    assert reading.error.completion.text == "Hello"
+
+
+def test_a_stream_that_begins_and_says_nothing(both: Driver) -> None:
+    """The wait for the first byte of the body is an idle one."""
+    with WireServer(raw(HEAD, ending="open")) as server:
+        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+    assert isinstance(reading.error, StreamTimeoutError)
+    assert reading.error.completion is None
+    assert reading.stream.completion is None
+
+
+def test_any_byte_puts_idle_off(both: Driver) -> None:
+    """Comments keep a stream alive for longer than one idle time."""
+    times = 6
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD)
+        for _ in range(times):
+            peer.send(piece(b": wait\n\n"))
+            time.sleep(SHORT / 2)
+        peer.send(piece(events("Hello")) + b"0\r\n\r\n")
+
+    with WireServer(answer) as server:
+        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+    assert reading.error is None
+    assert reading.stream.timings.duration > times * SHORT / 2
+
+
+def test_a_slow_caller_is_not_an_idle_server() -> None:
+    """Time that the caller takes between chunks does not count."""
+    body = [events("a", finish=None, done=False), events("b")]
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD + piece(body[0]))
+        time.sleep(0.25)
+        peer.send(piece(body[1]) + b"0\r\n\r\n")
+
+    async def main(url: str) -> str | None:
+        async with AsyncClient(base_url=url, timeout=Timeout(idle=0.15)) as client:
+            stream = await client.chat.completions.create(**ASK, stream=True)
+            async for _ in stream:
+                await asyncio.sleep(0.2)
+            return stream.outcome
+
+    with WireServer(answer) as server:
+        assert asyncio.run(main(server.url)) == "complete"
+
+
+def test_the_total_goes_on_through_the_stream(both: Driver) -> None:
+    """However busy the stream is, the call ends; what had come is kept."""
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD)
+        while peer.open:
+            peer.send(piece(CHUNK))
+            time.sleep(0.01)
+
+    began = time.monotonic()
+    with WireServer(answer) as server:
+        reading = both.read(base_url=server.url, timeout=Timeout(total=2 * SHORT))
+    assert isinstance(reading.error, StreamTimeoutError)
+    assert reading.error.phase == "total"
+    assert "0.2 s (timeout.total)" in str(reading.error)
+    assert reading.error.completion is not None
+    assert reading.error.completion.text == reading.text == "Hello" * len(reading.chunks)
+    assert 2 * SHORT <= time.monotonic() - began < 10 * SHORT
+
+
+def test_the_total_includes_retries(both: Driver) -> None:
+    """A wait for the next attempt that would outlast the call is not begun; the last error is told at once."""
+    error = {"error": {"message": "busy", "type": "server_error"}}
+    server = WireServer(json_answer(error, 503, {"retry-after": "0.08"}))
+    began = time.monotonic()
+    with server, pytest.raises(APIStatusError, match="busy"):
+        both.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
+    assert len(server.asked) == 3
+    assert time.monotonic() - began < 0.3
+
+
+def test_the_total_cuts_an_attempt_short(both: Driver) -> None:
+    """Of a silent server the total says when to stop, and it is not asked again."""
+    server = WireServer(raw(ending="open"))
+    with server, pytest.raises(APITimeoutError) as caught:
+        both.create(base_url=server.url, max_retries=2, timeout=Timeout(headers=5, total=SHORT))
+    assert caught.value.phase == "total"
+    assert len(server.asked) == 1
+
+
+def test_a_body_that_is_read_whole_can_be_late_too(both: Driver) -> None:
+    """Not streamed, the error is an APITimeoutError with what had come."""
+    server = WireServer(raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{", ending="open"))
+    with server, pytest.raises(APITimeoutError) as caught:
+        both.create(base_url=server.url, timeout=Timeout(idle=SHORT))
+    assert not isinstance(caught.value, StreamTimeoutError)
+    assert caught.value.phase == "idle"
+    assert caught.value.raw == b"{"
+
+
+def test_timeouts_are_retried(both: Driver) -> None:
+    """A server that answers the second time is waited for."""
+    server = WireServer(raw(ending="open"), json_answer(COMPLETION))
+    with server:
+        answer = both.create(base_url=server.url, max_retries=1, timeout=Timeout(headers=SHORT))
+    assert answer.text == "Hello there"
+    assert answer._response.retries_taken == 1
+
+
+def test_a_stream_without_end_after_done(both: Driver) -> None:
+    """The answer is whole at [DONE]; the end of the body is not waited for long, and no error is made of it."""
+    with WireServer(sse(events("Hello"), ending="open")) as server:
+        began = time.monotonic()
+        reading = both.read(base_url=server.url)
+    assert reading.stream.outcome == "complete"
+    assert time.monotonic() - began < 0.5
+    assert reading.stream.timings.duration < 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout"),
+    [
+        (3, Timeout(3, 3, 3, None)),
+        (0.5, Timeout(0.5, 0.5, 0.5, None)),
+        (None, Timeout(None, None, None, None)),
+        (Timeout(total=9), Timeout(5, 600, 600, 9)),
+    ],
+)
+def test_what_a_timeout_can_be_given_as(given: Any, timeout: Timeout) -> None:
+    """A number sets connect, headers and idle, never total."""
+    assert Client(base_url="http://h/v1", timeout=given).timeout == timeout
+    assert Client(base_url="http://h/v1").with_options(timeout=given).timeout == timeout
+
+
+def test_the_default_deadlines() -> None:
+    """5 s to connect, ten minutes of silence, no end to the whole."""
+    assert Client(base_url="http://h/v1").timeout == Timeout(connect=5, headers=600, idle=600, total=None)
+
+
+@pytest.mark.parametrize("given", [0, -1, Timeout(idle=0), float("nan")])
+def test_what_a_timeout_cannot_be(given: Any) -> None:
+    """Zero is no deadline: httpx reads it as none at all, sockets as not waiting."""
+    with pytest.raises(DuologueError, match="timeout"):
+        Client(base_url="http://h/v1", timeout=given)
+
+
+def test_a_call_can_have_its_own(both: Driver) -> None:
+    """`timeout` of one call stands in place of the client's."""
+    server = WireServer(raw(ending="open"))
+    with server, pytest.raises(APITimeoutError, match=r"0\.1 s"):
+        both.create(base_url=server.url, params={"timeout": SHORT})
