@@ -76,17 +76,26 @@ CASES = {
     "no-done": Case(TEXT + STOP, "complete", met=("no-done",)),
     "finish-and-content-in-one": Case(part("Hello", finish="length") + DONE, "complete"),
     "an-unknown-finish-reason": Case(part("Hello", finish="abort") + DONE, "complete"),
-    "audio-ends-with-its-expiry": Case(audio(id="a", data="AA==") + audio(expires_at=5) + DONE, "complete", text=None),
+    "audio-ends-with-its-expiry": Case(
+        audio(id="a", data="AA==") + audio(expires_at=5) + DONE, "complete", text=None
+    ),
     "two-choices": Case(TEXT + part("x", 1) + part(None, 1, "stop") + STOP + DONE, "complete", n=2),
     "choices-beyond-n": Case(TEXT + STOP + part("x", 3) + part(None, 3, "stop") + DONE, "complete"),
     "a-finished-choice-that-goes-on": Case(part("Hel", finish="stop") + part("lo") + DONE, "complete"),
     "an-index-that-is-missing": Case(
-        frame({**HEAD, "choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}) + DONE, "complete"
+        frame({**HEAD, "choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}) + DONE,
+        "complete",
     ),
     "an-index-of-minus-one": Case(part("Hello", -1) + part(None, -1, "stop") + DONE, "complete"),
     "named-events": Case(TEXT.replace(b"data", b"event: chunk\ndata") + STOP + DONE, "complete"),
     "null-error": Case(
-        frame({**HEAD, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}], "error": None})
+        frame(
+            {
+                **HEAD,
+                "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}],
+                "error": None,
+            }
+        )
         + DONE,
         "complete",
     ),
@@ -99,11 +108,17 @@ CASES = {
     "done-without-blank-line": Case(TEXT + STOP + b"data: [DONE]\n", "complete", met=("done-unterminated",)),
     "done-without-line-end": Case(TEXT + STOP + b"data: [DONE]", "complete", met=("done-unterminated",)),
     "half-of-done": Case(TEXT + STOP + b"data: [DO", "complete", met=("trailing-bytes", "no-done")),
-    "more-than-done": Case(TEXT + STOP + b"data: [DONE] x\n\n", "failed", APIResponseValidationError, raw=b"[DONE] x"),
+    "more-than-done": Case(
+        TEXT + STOP + b"data: [DONE] x\n\n", "failed", APIResponseValidationError, raw=b"[DONE] x"
+    ),
     # keep-alives
-    "empty-data": Case(b"data:\n\n" + TEXT + b"data: \n\ndata\n\n" + STOP + DONE, "complete", met=("empty-data",)),
+    "empty-data": Case(
+        b"data:\n\n" + TEXT + b"data: \n\ndata\n\n" + STOP + DONE, "complete", met=("empty-data",)
+    ),
     "comment-as-data": Case(b"data: : ping\n\n" + TEXT + STOP + DONE, "complete", met=("comment-as-data",)),
-    "comments-and-fields": Case(b": hi\n\nretry: 5\n\nid: 1\n\nevent: ping\n\n" + TEXT + STOP + DONE, "complete"),
+    "comments-and-fields": Case(
+        b": hi\n\nretry: 5\n\nid: 1\n\nevent: ping\n\n" + TEXT + STOP + DONE, "complete"
+    ),
     # odd JSON
     "odd-json": Case(
         TEXT.replace(b"Hello", b"Hel\xff") + part("lo") + TEXT.replace(b"Hello", b"\\ud83d") + STOP + DONE,
@@ -119,16 +134,26 @@ CASES = {
     ),
     # truncated
     "nothing": Case(b"", "truncated", *CUT, text=None),
-    "only-comments": Case(b": hi\n\n", "truncated", StreamTruncatedError, "eof", tail=b": hi\n\n", text=None, met=("trailing-bytes",)),
-    "cut-between-events": Case(TEXT, "truncated", *CUT),
-    "cut-in-an-event": Case(
-        TEXT + STOP[:40], "truncated", *CUT, tail=STOP[6:40], met=("trailing-bytes",)
+    "only-comments": Case(
+        b": hi\n\n",
+        "truncated",
+        StreamTruncatedError,
+        "eof",
+        tail=b": hi\n\n",
+        text=None,
+        met=("trailing-bytes",),
     ),
+    "cut-between-events": Case(TEXT, "truncated", *CUT),
+    "cut-in-an-event": Case(TEXT + STOP[:40], "truncated", *CUT, tail=STOP[6:40], met=("trailing-bytes",)),
     "cut-before-the-blank-line": Case(
         TEXT + STOP[:-1], "truncated", *CUT, tail=STOP[6:-2], met=("trailing-bytes",)
     ),
     "done-too-early": Case(
-        TEXT + DONE, "truncated", StreamTruncatedError, "unfinished", "said [DONE] before choice 0 had finished"
+        TEXT + DONE,
+        "truncated",
+        StreamTruncatedError,
+        "unfinished",
+        "said [DONE] before choice 0 had finished",
     ),
     "done-only": Case(DONE, "truncated", StreamTruncatedError, "unfinished", text=None),
     "unterminated-done-too-early": Case(
@@ -139,13 +164,23 @@ CASES = {
         part("Hello", finish="") + DONE, "truncated", StreamTruncatedError, "unfinished"
     ),
     "one-of-two-unfinished": Case(
-        TEXT + STOP + part("x", 1) + DONE, "truncated", StreamTruncatedError, "unfinished", "choice 1 had", n=2
+        TEXT + STOP + part("x", 1) + DONE,
+        "truncated",
+        StreamTruncatedError,
+        "unfinished",
+        "choice 1 had",
+        n=2,
     ),
     "one-of-two-never-began": Case(
         TEXT + STOP + DONE, "truncated", StreamTruncatedError, "unfinished", "choice 1 had", n=2
     ),
     "three-unfinished": Case(
-        TEXT + part("x", 2), "truncated", StreamTruncatedError, "eof", "before choice 0, choice 1, choice 2 had", n=3
+        TEXT + part("x", 2),
+        "truncated",
+        StreamTruncatedError,
+        "eof",
+        "before choice 0, choice 1, choice 2 had",
+        n=3,
     ),
     "very-many-unfinished": Case(
         TEXT, "truncated", StreamTruncatedError, "eof", "choice 6, choice 7 and 92 more had finished", n=100
@@ -182,16 +217,24 @@ CASES = {
         json.dumps(FAULT, indent=1).encode(), "failed", InternalServerError, says="overloaded", text=None
     ),
     # failed: an error of the server, whenever it comes
-    "error-first": Case(frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW, text=None),
-    "error-in-the-middle": Case(TEXT + frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW),
-    "error-after-the-finish": Case(TEXT + STOP + frame(FAULT), "failed", InternalServerError, says="overloaded", raw=RAW),
+    "error-first": Case(
+        frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW, text=None
+    ),
+    "error-in-the-middle": Case(
+        TEXT + frame(FAULT) + DONE, "failed", InternalServerError, says="overloaded", raw=RAW
+    ),
+    "error-after-the-finish": Case(
+        TEXT + STOP + frame(FAULT), "failed", InternalServerError, says="overloaded", raw=RAW
+    ),
     "error-without-blank-line": Case(
         TEXT + b"data: " + RAW, "failed", InternalServerError, says="overloaded", raw=RAW
     ),
     "error-after-the-finish-without-blank-line": Case(
         TEXT + STOP + b"data: " + RAW + b"\n", "failed", InternalServerError, says="overloaded", raw=RAW
     ),
-    "error-event": Case(TEXT + frame(FAULT, "error"), "failed", InternalServerError, says="overloaded", raw=RAW),
+    "error-event": Case(
+        TEXT + frame(FAULT, "error"), "failed", InternalServerError, says="overloaded", raw=RAW
+    ),
     "error-event-flat": Case(
         TEXT + frame({"message": "slow down", "code": "rate_limit_exceeded"}, "error"),
         "failed",
@@ -199,23 +242,37 @@ CASES = {
         says="slow down",
     ),
     "error-event-of-text": Case(
-        TEXT + b"event: error\ndata: out of memory\n\n", "failed", APIError, says="out of memory", raw=b"out of memory"
+        TEXT + b"event: error\ndata: out of memory\n\n",
+        "failed",
+        APIError,
+        says="out of memory",
+        raw=b"out of memory",
     ),
     "error-event-that-looks-like-a-chunk": Case(
-        TEXT + STOP.replace(b"data", b"event: error\ndata"), "failed", APIError, says="An error came in the stream"
+        TEXT + STOP.replace(b"data", b"event: error\ndata"),
+        "failed",
+        APIError,
+        says="An error came in the stream",
     ),
     "error-event-without-data": Case(TEXT + b"event: error\n\n" + STOP + DONE, "complete"),
     "error-is-a-text": Case(TEXT + frame({"error": "no more"}), "failed", APIError, says="no more"),
-    "error-is-a-number": Case(TEXT + frame({"error": 42}), "failed", APIError, says="An error came in the stream: "),
+    "error-is-a-number": Case(
+        TEXT + frame({"error": 42}), "failed", APIError, says="An error came in the stream: "
+    ),
     "error-is-true": Case(TEXT + frame({"error": True, "message": "no"}), "failed", APIError, says="no"),
     "error-of-an-object": Case(
-        TEXT + frame({"object": "error", "message": "too long", "code": 400}), "failed", BadRequestError, says="too long"
+        TEXT + frame({"object": "error", "message": "too long", "code": 400}),
+        "failed",
+        BadRequestError,
+        says="too long",
     ),
     "error-with-a-code-of-an-integer": Case(
         TEXT + frame({"error": {"message": "later", "code": 429}}), "failed", RateLimitError, says="later"
     ),
     "error-with-a-type": Case(
-        TEXT + frame({"error": {"message": "who?", "type": "authentication_error"}}), "failed", AuthenticationError
+        TEXT + frame({"error": {"message": "who?", "type": "authentication_error"}}),
+        "failed",
+        AuthenticationError,
     ),
     "error-beside-choices-null": Case(
         TEXT + frame({**HEAD, "choices": None, **FAULT}), "failed", InternalServerError, says="overloaded"
@@ -234,26 +291,49 @@ CASES = {
         raw=b'{"error": "device "cuda:0" is out of memory"}',
     ),
     # failed: what cannot be read
-    "no-json": Case(TEXT + b"data: {oops\n\n" + STOP, "failed", APIResponseValidationError, says="cannot be read", raw=b"{oops"),
+    "no-json": Case(
+        TEXT + b"data: {oops\n\n" + STOP,
+        "failed",
+        APIResponseValidationError,
+        says="cannot be read",
+        raw=b"{oops",
+    ),
     "json-of-another-kind": Case(TEXT + b"data: [1]\n\n", "failed", APIResponseValidationError, raw=b"[1]"),
     "null": Case(TEXT + b"data: null\n\n", "failed", APIResponseValidationError, raw=b"null"),
     "a-field-of-another-kind": Case(
-        TEXT + frame({**HEAD, "choices": 5}), "failed", APIResponseValidationError, says="expected an array at choices"
+        TEXT + frame({**HEAD, "choices": 5}),
+        "failed",
+        APIResponseValidationError,
+        says="expected an array at choices",
     ),
     "nested-too-deep": Case(
-        TEXT + b"data: " + b"[" * 10_000 + b"\n\n", "failed", APIResponseValidationError, says="nested too deep"
+        TEXT + b"data: " + b"[" * 10_000 + b"\n\n",
+        "failed",
+        APIResponseValidationError,
+        says="nested too deep",
     ),
-    "cannot-be-read-after-the-finish": Case(TEXT + STOP + b"data: {\n\n", "failed", APIResponseValidationError),
+    "cannot-be-read-after-the-finish": Case(
+        TEXT + STOP + b"data: {\n\n", "failed", APIResponseValidationError
+    ),
     "over-the-limit": Case(
-        TEXT + part("x" * 2000) + STOP + DONE, "failed", APIResponseValidationError, says="larger than max_event_bytes, 1000 bytes"
+        TEXT + part("x" * 2000) + STOP + DONE,
+        "failed",
+        APIResponseValidationError,
+        says="larger than max_event_bytes, 1000 bytes",
     ),
     "over-the-limit-before-anything": Case(
-        b"x" * 1001, "failed", APIResponseValidationError, says="larger than max_event_bytes, 1000 bytes", text=None
+        b"x" * 1001,
+        "failed",
+        APIResponseValidationError,
+        says="larger than max_event_bytes, 1000 bytes",
+        text=None,
     ),
 }
 
 
-def run(case: Case, parts: list[bytes], ending: Any = "eof", **options: Any) -> tuple[StreamReader, list[Any]]:
+def run(
+    case: Case, parts: list[bytes], ending: Any = "eof", **options: Any
+) -> tuple[StreamReader, list[Any]]:
     limit = 10**6 if b"[[[[" in case.body else 1000
     reader = StreamReader(n=case.n, max_event_bytes=limit, **options)
     chunks = [chunk for data in parts for chunk in reader.feed(data)]
@@ -409,7 +489,9 @@ class TestCancelled:
         reader.feed(DONE)
         assert reader.result().choices[0].message.content == "Hello"
 
-    @pytest.mark.parametrize("body", [TEXT + STOP + DONE, TEXT + DONE, frame(FAULT)], ids=["complete", "truncated", "failed"])
+    @pytest.mark.parametrize(
+        "body", [TEXT + STOP + DONE, TEXT + DONE, frame(FAULT)], ids=["complete", "truncated", "failed"]
+    )
     def test_leaving_after_the_end_changes_nothing(self, body):
         reader = StreamReader()
         reader.feed(body)
@@ -446,12 +528,28 @@ def test_an_error_travels_between_processes(case):
     error = run(case, [case.body])[0].error
     if error is not None:
         for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-            assert (type(again), str(again), again.tail, again.raw) == (type(error), str(error), error.tail, error.raw)
+            assert (type(again), str(again), again.tail, again.raw) == (
+                type(error),
+                str(error),
+                error.tail,
+                error.raw,
+            )
             assert again.completion == error.completion
 
 
 pieces = [TEXT, STOP, COUNT, DONE, frame(FAULT), part("x", 1), part(None, 1, "stop"), audio(expires_at=5)]
-pieces += [b"data: ", b"\n", b"\r\n\n", b": hi\n\n", b"event: error\n", b"{}", b"[DONE]", b"null", b'{"choices":[', b"\xff"]
+pieces += [
+    b"data: ",
+    b"\n",
+    b"\r\n\n",
+    b": hi\n\n",
+    b"event: error\n",
+    b"{}",
+    b"[DONE]",
+    b"null",
+    b'{"choices":[',
+    b"\xff",
+]
 pieces += [b'{"choices":[{"delta":{"content":"a"}}]}', b'{"error":', b'"x"', b"5}", b"]}]}"]
 
 

@@ -348,9 +348,9 @@ def _detail(detail: Any) -> str | None:
 
 
 def _problem(entry: Mapping[str, Any]) -> str:
-    place, what = entry.get("loc"), _string(entry.get("msg"))
+    place, what = entry.get("loc"), _string(entry.get("msg")) or "not valid"
     steps = [_string(step) or "?" for step in place] if isinstance(place, list) else []
-    return f"{'.'.join(steps)}: {what}" if steps else f"{what}"
+    return f"{'.'.join(steps)}: {what}" if steps else what
 
 
 def _fallback(body: Any, status: int | None) -> str:
