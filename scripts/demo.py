@@ -85,7 +85,7 @@ def address(server: subprocess.Popen[str]) -> str:
         raise DemoError(f"the server did not start within {START_S} s") from None
     if url is None:
         raise DemoError("the server ended at its start:\n" + "".join(log))
-    print(f"Serving {MODEL} at {url}")
+    print(f"Serving {MODEL} at {url}", flush=True)
     return url
 
 

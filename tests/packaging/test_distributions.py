@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # They install from the package index.
 pytestmark = pytest.mark.timeout(400)
+
+# The Python that this one's environment was made with.
+BASE_PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 
 # What a program sees of its environment: no trace of this one.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
@@ -132,6 +136,29 @@ def test_the_wheel_installed(wheel, tmp_path):
     answer = succeed(environment.python, ROOT / "scripts" / "demo.py", cwd=tmp_path)
     assert "chunks per second" in answer
     assert "The server is stopped." in answer
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_the_sdist_unpacked(sdist, tmp_path):
+    """On a fresh machine, even without `ensurepip`, `make demo` is all it takes: an empty home, no environment."""
+    succeed("tar", "-xzf", sdist, cwd=tmp_path)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing" / "ensurepip.py").write_text("raise ImportError('No module named ensurepip')\n")
+    kept = {
+        name: value for name, value in CLEAN.items() if name.startswith(("PIP_", "SSL_")) or name == "PATH"
+    }
+    fresh = {**kept, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path / "missing")}
+    answer = subprocess.run(
+        ["make", "demo", f"PYTHON={BASE_PYTHON}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / sdist.name.removesuffix(".tar.gz"),
+        env=fresh,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "fetching pip" in answer.stdout
+    assert answer.stdout.endswith("chunks per second\nThe server is stopped.\n")
 
 
 def test_the_sdist_installed(sdist, tmp_path):
