@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO
 
-from duologue import Client, DuologueError
+from duologue import Client, DuologueError, Stream
+from duologue.types.chat import ChatCompletionChunk
 
 MODEL = "pocket"
 PROMPT = "Tell me a short story."
@@ -127,6 +128,11 @@ def ask(url: str, prompt: str) -> None:
     ):
         for chunk in stream:
             print(chunk.text, end="", flush=True)
+    report(stream)
+
+
+def report(stream: Stream[ChatCompletionChunk]) -> None:
+    """What a complete answer took. Raises `DemoError` when it came without its usage."""
     usage, timings = stream.usage, stream.timings
     first_chunk = timings.first_chunk
     if usage is None or first_chunk is None:

@@ -160,8 +160,11 @@ def test_the_key_may_come_from_the_environment() -> None:
 
 def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     """An interrupted answer stands on the terminal, and the exit status says that it was interrupted."""
+    # A process started in the background of a shell inherits that SIGINT is ignored; a user's does not.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heeding}; from duologue.cli import main; main()"
     chat = subprocess.Popen(
-        [*COMMAND, "chat", "Count", "--base-url", slow_url],
+        [sys.executable, "-c", command, "chat", "Count", "--base-url", slow_url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

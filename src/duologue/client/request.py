@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import platform
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from .._version import __version__
 from ..protocol.errors import DuologueError
@@ -45,7 +46,7 @@ def build(
         "accept": "text/event-stream" if stream else "application/json",
         "accept-encoding": "identity",  # compressing would hold back what is to arrive piece by piece
         "user-agent": _USER_AGENT,
-        "authorization": None if key is None else f"Bearer {key}",
+        "authorization": _authorization(options, key),
         "content-type": None if body is None else "application/json",
         "openai-organization": options.organization,
         "openai-project": options.project,
@@ -137,13 +138,26 @@ def _checked(name: str, value: Any) -> str:
     return text.strip()
 
 
+def _authorization(options: Options, key: str | None) -> str | None:
+    """The key, or else the user and password that stand in the base URL."""
+    base = urlsplit(options.base_url)
+    if key is not None or base.username is None:
+        return None if key is None else f"Bearer {key}"
+    user = f"{unquote(base.username)}:{unquote(base.password or '')}"
+    return f"Basic {b64encode(user.encode()).decode()}"
+
+
 def _url(options: Options, path: str, query: Mapping[str, object]) -> str:
     base = urlsplit(options.base_url)
     pairs = dict[str, object](parse_qsl(base.query, keep_blank_values=True))
     pairs |= {**options.default_query, **query}
     sent = {name: _query_value(value) for name, value in pairs.items() if _is_given(value)}
-    url = base._replace(path=quote(base.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + path, fragment="")
-    return url._replace(query=urlencode(sent, doseq=True)).geturl()
+    return base._replace(
+        netloc=base.netloc.rpartition("@")[2],
+        path=quote(base.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + path,
+        query=urlencode(sent, doseq=True),
+        fragment="",
+    ).geturl()
 
 
 def _query_value(value: object) -> object:
