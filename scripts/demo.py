@@ -20,6 +20,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO
 
+# `Stream` brings all of the client before there is a server to stop: Ctrl-C while msgspec builds its decoders
+# may end Python at once.
 from duologue import Client, DuologueError, Stream
 from duologue.types.chat import ChatCompletionChunk
 
