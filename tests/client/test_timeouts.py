@@ -125,14 +125,15 @@ def test_a_slow_caller_is_not_an_idle_server() -> None:
         assert asyncio.run(main(server.url)) == "complete"
 
 
-def test_the_total_goes_on_through_the_stream(both: Driver) -> None:
+@pytest.mark.parametrize("pause", [0.01, 0], ids=["paced", "flooding"])
+def test_the_total_goes_on_through_the_stream(both: Driver, pause: float) -> None:
     """However busy the stream is, the call ends; what had come is kept."""
 
     def answer(peer: Peer) -> None:
         peer.send(HEAD)
         while peer.open:
             peer.send(piece(CHUNK))
-            time.sleep(0.01)
+            time.sleep(pause)
 
     began = time.monotonic()
     with WireServer(answer) as server:

@@ -147,6 +147,7 @@ class _Response:
     def __init__(self, answer: aiohttp.ClientResponse, deadlines: Deadlines, connected: float) -> None:
         version = "1.1" if answer.version is None else f"{answer.version.major}.{answer.version.minor}"
         self.head = Head(answer.status, Headers(answer.headers.items()), version, connected)
+        self._failed = False
         self._answer = answer
         self._content = answer.content
         self._watch = Watch(deadlines, answer.content.set_exception)
@@ -159,9 +160,12 @@ class _Response:
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, OSError, TransportError) as error:
-            arrived = self._arrived(error)
-            if arrived:
-                return arrived
+            # Once only: a server that goes on sending must not put the end off.
+            if not self._failed:
+                self._failed = True
+                arrived = self._arrived(error)
+                if arrived:
+                    return arrived
             self.close()
             raise error if isinstance(error, TransportError) else _failure(error) from error
         finally:

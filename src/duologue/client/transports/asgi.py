@@ -131,7 +131,7 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        if self._left:
+        if self._left or self._failure is not None:
             raise ConnectionResetError("the client has left")
         if message["type"] == "http.response.start":
             fields = [
@@ -151,7 +151,7 @@ class _Exchange:
         if part:
             self._parts.append(bytes(part))
             self._news.set()
-        while len(self._parts) >= MAX_AHEAD and not self._left:
+        while len(self._parts) >= MAX_AHEAD and not self._left and self._failure is None:
             self._room.clear()
             await self._room.wait()
 
@@ -196,6 +196,7 @@ class _Exchange:
     def _fail(self, failure: TransportError) -> None:
         self._failure = self._failure or failure
         self._news.set()
+        self._room.set()
 
 
 class _Response:
