@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
@@ -71,6 +70,8 @@ class Client(BaseClient[Transport]):
 
     def _run(self, plan: Plan) -> Any:
         """Carry out the steps of a call; what it returns."""
+        from time import sleep
+
         from .call import Ask, Read, Release
 
         transport = self._carrier.get()
@@ -86,7 +87,7 @@ class Client(BaseClient[Transport]):
                     elif isinstance(step, Release):
                         step.response.release()
                     else:
-                        time.sleep(step.seconds)
+                        sleep(step.seconds)
                 except TransportError as error:
                     step = plan.throw(error)
                 else:

@@ -1,0 +1,115 @@
+"""What type checkers make of the client, used as users write it. Nothing here is ever run.
+
+`make check` reads it with mypy --strict and basedpyright. A line marked `type: ignore` must be an error: mypy
+complains about a mark that is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
+
+from duologue import (
+    AsyncClient,
+    AsyncOpenAI,
+    AsyncStream,
+    Client,
+    DuologueError,
+    OpenAI,
+    Stream,
+    StreamTruncatedError,
+    Timeout,
+    create_app,
+    omit,
+    user_message,
+)
+from duologue.types import CompletionUsage, Model, ModelList
+from duologue.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+
+messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
+
+
+def blocking(client: Client, streamed: bool) -> None:
+    create = client.chat.completions.create
+    assert_type(create(model="m", messages=messages), ChatCompletion)
+    assert_type(create(model="m", messages=messages, stream=False), ChatCompletion)
+    assert_type(create(model="m", messages=messages, stream=None), ChatCompletion)
+    assert_type(create(model="m", messages=messages, stream=True), Stream[ChatCompletionChunk])
+    assert_type(
+        create(model="m", messages=messages, stream=streamed), ChatCompletion | Stream[ChatCompletionChunk]
+    )
+    create(model="m", messages=messages, temperature=omit, top_p=None, timeout=None)
+    create(model="m", messages=messages, timeout=3, extra_body={"top_k": 1}, extra_headers={"x": None})
+    create(model="m", messages=[{"role": "user", "content": "Hi"}, user_message("again")])
+    answer = create(model="m", messages=messages)
+    create(model="m", messages=[*messages, answer.choices[0].message])
+    create(
+        model="m",
+        messages=messages,
+        tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {}}},
+        stream_options={"include_usage": True},
+        stop=["a", "b"],
+    )
+
+    create(model="m")  # type: ignore[call-overload]
+    create(messages=messages)  # type: ignore[call-overload]
+    create(model="m", messages=messages, temprature=1)  # type: ignore[call-overload]
+    create(model="m", messages=messages, n="two")  # type: ignore[call-overload]
+    create("m", messages)  # type: ignore[call-overload]
+
+
+def reading(stream: Stream[ChatCompletionChunk]) -> None:
+    with stream as same:
+        assert_type(same, Stream[ChatCompletionChunk])
+        for chunk in stream:
+            assert_type(chunk, ChatCompletionChunk)
+    assert_type(next(stream), ChatCompletionChunk)
+    assert_type(stream.text, Iterator[str])
+    assert_type(stream.completion, ChatCompletion | None)
+    assert_type(stream.usage, CompletionUsage | None)
+    assert_type(stream.get_final_completion(), ChatCompletion)
+    assert_type(stream.timings.first_chunk, float | None)
+    assert_type(stream.response.headers["x"], str)
+    if stream.outcome == "finished":  # type: ignore[comparison-overlap]
+        pass
+
+
+async def waiting(client: AsyncClient, streamed: bool) -> None:
+    create = client.chat.completions.create
+    assert_type(await create(model="m", messages=messages), ChatCompletion)
+    stream = await create(model="m", messages=messages, stream=True)
+    assert_type(stream, AsyncStream[ChatCompletionChunk])
+    assert_type(
+        await create(model="m", messages=messages, stream=streamed),
+        ChatCompletion | AsyncStream[ChatCompletionChunk],
+    )
+    async with stream:
+        async for chunk in stream:
+            assert_type(chunk, ChatCompletionChunk)
+    assert_type(await anext(stream), ChatCompletionChunk)
+    assert_type(stream.text, AsyncIterator[str])
+    assert_type(await stream.get_final_completion(), ChatCompletion)
+    assert_type(await client.models.list(), ModelList)
+    await client.close()
+
+
+def clients(app: Any) -> None:
+    assert_type(OpenAI(), Client)
+    assert_type(AsyncOpenAI(), AsyncClient)
+    Client(app=create_app(app), timeout=Timeout(total=9), on_truncated="return", accumulate=False)
+    Client(api_key=lambda: "key", default_headers={"x": None}, max_retries=0, base_url="http://h/v1")
+    Client(retries=3)  # type: ignore[call-arg]
+    Client(on_truncated="ignore")  # type: ignore[arg-type]
+    with Client() as client:
+        assert_type(client, Client)
+        assert_type(client.with_options(timeout=None), Client)
+        assert_type(list(client.models.list()), list[Model])
+        assert_type(client.models.retrieve("m"), Model)
+        client.models.retrieve()  # type: ignore[call-arg]
+
+
+def failures(error: StreamTruncatedError) -> None:
+    assert_type(error.completion, ChatCompletion | None)
+    known: DuologueError = error
+    assert_type(known.request_id, str | None)
