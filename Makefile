@@ -42,6 +42,7 @@ build: $(done)/build ## build the sdist and the wheel into dist/
 
 clean: ## remove the virtual environment and everything that was built or cached
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench
+	@find bench models scripts src tests -name __pycache__ -prune -exec rm -rf {} +
 	@if test -d '$(done)'; then rm -rf '$(VENV)'; fi
 
 # Setting up. An empty file in $(done) stands for each thing that is installed.
