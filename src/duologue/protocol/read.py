@@ -108,12 +108,20 @@ class StreamReader:
             return []
         chunks: list[ChatCompletionChunk] = []
         for event in self._sse.feed(data):
-            chunk = self._read(event)
-            self._events += 1
-            if chunk is not None:
+            chunk, plain = fast_chunk(event.data)
+            if plain is not None and plain.index in self._open and event.event != "error":
+                # The usual chunk: nothing begins or ends with it.
+                self.last_chunk = chunk = cast("ChatCompletionChunk", chunk)
+                if self._accumulator is not None:
+                    self._accumulator.add_plain(chunk, plain)
                 chunks.append(chunk)
-            if self.outcome is not None:
-                return chunks
+            else:
+                chunk = self._read(event, chunk)
+                if chunk is not None:
+                    chunks.append(chunk)
+                if self.outcome is not None:
+                    return chunks
+            self._events += 1
         if not self._events:
             self._beginning += data[: MAX_TAIL_BYTES - len(self._beginning)]
         if self._sse.overflow:
@@ -159,14 +167,10 @@ class StreamReader:
             raise self._inform(DuologueError(why))
         return completion
 
-    def _read(self, event: Event) -> ChatCompletionChunk | None:
-        chunk, plain = fast_chunk(event.data) if event.event != "error" else (None, None)
-        if plain is not None and plain.index in self._open:
-            self.last_chunk = chunk
-            if self._accumulator is not None:
-                self._accumulator.add_plain(cast("ChatCompletionChunk", chunk), plain)
-            return chunk
-        chunk = chunk or self._read_oddity(event)
+    def _read(self, event: Event, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
+        """An event that may begin or end something; `chunk` is what the fast path made of it."""
+        if chunk is None or event.event == "error":
+            chunk = self._read_oddity(event)
         if chunk is not None:
             self._take(chunk)
         return chunk
