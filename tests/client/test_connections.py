@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from duologue import APIError, AsyncClient, Client, StreamCancelledError
+from duologue import APIError, APIStatusError, AsyncClient, Client, StreamCancelledError
 from support.wire import (
     CHUNK,
     COMPLETION,
@@ -429,6 +429,29 @@ def test_a_large_request(both: Driver) -> None:
     with WireServer(json_answer(COMPLETION)) as server:
         both.create(base_url=server.url, params={"messages": [{**HI, "content": text}]})
     assert server.asked[0].json["messages"][0]["content"] == text
+
+
+def test_a_large_request_that_is_refused_at_once(both: Driver) -> None:
+    """The server answers before it has read the body, and closes: what it says is told."""
+
+    def refuse(peer: Peer) -> None:
+        json_answer({"error": {"message": "too large"}}, 413, {"connection": "close"})(peer)
+        peer.half_close()
+        peer.drain()
+
+    with WireServer(refuse, reads_bodies=False) as server, pytest.raises(APIStatusError, match="too large"):
+        both.create(base_url=server.url, params={"user": "x" * 9_000_000})
+
+
+def test_a_large_request_that_is_cut_off() -> None:
+    """The same from a server that breaks the connection after its answer, where the system still has it."""
+
+    def refuse(peer: Peer) -> None:
+        json_answer({"error": {"message": "too large"}}, 413, {"connection": "close"})(peer)
+        peer.close()
+
+    with WireServer(refuse, reads_bodies=False) as server, pytest.raises(APIStatusError, match="too large"):
+        Client(base_url=server.url).chat.completions.create(**ASK, user="x" * 9_000_000)
 
 
 def test_a_proxy(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_a_broken_connection_is_asked_again(both: Driver) -> None:
     began = time.monotonic()
     with WireServer(raw(ending="reset"), json_answer(COMPLETION)) as server:
         assert both.create(base_url=server.url, max_retries=1).text == "Hello there"
-    assert 0.375 <= time.monotonic() - began < 1
+    assert 0.375 <= time.monotonic() - began < 5
 
 
 def test_a_good_answer_is_never_asked_for_again(both: Driver) -> None:

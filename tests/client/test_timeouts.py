@@ -17,6 +17,7 @@ from duologue import (
     StreamTimeoutError,
     Timeout,
 )
+from duologue.protocol.transport import DRAIN_S
 from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
 
 from .conftest import ASK, Driver
@@ -90,19 +91,19 @@ def test_a_stream_that_begins_and_says_nothing(both: Driver) -> None:
 
 def test_any_byte_puts_idle_off(both: Driver) -> None:
     """Comments keep a stream alive for longer than one idle time."""
-    times = 6
+    times, pause, idle = 6, 0.05, 0.25
 
     def answer(peer: Peer) -> None:
         peer.send(HEAD)
         for _ in range(times):
             peer.send(piece(b": wait\n\n"))
-            time.sleep(SHORT / 2)
+            time.sleep(pause)
         peer.send(piece(events("Hello")) + b"0\r\n\r\n")
 
     with WireServer(answer) as server:
-        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+        reading = both.read(base_url=server.url, timeout=Timeout(idle=idle))
     assert reading.error is None
-    assert reading.stream.timings.duration > times * SHORT / 2
+    assert reading.stream.timings.duration > idle
 
 
 def test_a_slow_caller_is_not_an_idle_server() -> None:
@@ -153,8 +154,8 @@ def test_the_total_includes_retries(both: Driver) -> None:
     began = time.monotonic()
     with server, pytest.raises(APIStatusError, match="busy"):
         both.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
-    assert len(server.asked) == 3
-    assert time.monotonic() - began < 0.3
+    assert 1 <= len(server.asked) <= 3
+    assert time.monotonic() - began < 1
 
 
 def test_the_total_cuts_an_attempt_short(both: Driver) -> None:
@@ -190,9 +191,10 @@ def test_a_stream_without_end_after_done(both: Driver) -> None:
     with WireServer(sse(events("Hello"), ending="open")) as server:
         began = time.monotonic()
         reading = both.read(base_url=server.url)
-    assert reading.stream.outcome == "complete"
-    assert time.monotonic() - began < 0.5
-    assert reading.stream.timings.duration < 0.1
+        took = time.monotonic() - began
+    assert (reading.stream.outcome, reading.error) == ("complete", None)
+    assert DRAIN_S <= took < 2
+    assert reading.stream.timings.duration <= took - DRAIN_S
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
         Client(base_url=server.url) ...
 
 The answers are given in turn, the last one to every further request. Each connection has a thread; what an
-answer does to it is done over a real socket.
+answer does to it is done over a real socket. With `reads_bodies=False` an answer is given to the head alone.
 """
 
 from __future__ import annotations
@@ -131,6 +131,13 @@ class Peer:
         """Send no more, and still read."""
         self._socket.shutdown(socket.SHUT_WR)
 
+    def drain(self) -> None:
+        """Read and forget what the client sends until it closes the connection."""
+        self.open = False
+        self._socket.settimeout(PATIENCE_S)
+        while self._socket.recv(65536):
+            pass
+
     def gone(self) -> bool:
         """Wait until the client has closed the connection; whether it has."""
         self.open = False
@@ -149,9 +156,10 @@ Answer = Callable[[Peer], None]
 class WireServer:
     """Listens on a free loopback port while it is entered."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, reads_bodies: bool = True) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
+        self._reads_bodies = reads_bodies
         self._answers = list(answers)
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
@@ -198,7 +206,7 @@ class WireServer:
         with sock:
             while True:
                 try:
-                    asked = _read_request(sock, number)
+                    asked = _read_request(sock, number, self._reads_bodies)
                 except OSError:
                     return
                 if asked is None:
@@ -212,7 +220,7 @@ class WireServer:
                     return
 
 
-def _read_request(sock: socket.socket, number: int) -> Asked | None:
+def _read_request(sock: socket.socket, number: int, whole: bool) -> Asked | None:
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(65536)
@@ -223,7 +231,7 @@ def _read_request(sock: socket.socket, number: int) -> Asked | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    while len(body) < int(headers.get("content-length", 0)):
+    while whole and len(body) < int(headers.get("content-length", 0)):
         body += sock.recv(65536)
     return Asked(method, target, headers, body, number)
 
