@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from duologue import AsyncClient, Client, DuologueError
+from duologue.protocol.transport import Deadlines, Head, Headers, Request
 from support.wire import (
     COMPLETION,
     DONE,
@@ -280,3 +282,35 @@ def test_compressed_all_the_same(both: Driver, encoding: str) -> None:
         reading = both.read(base_url=server.url)
     assert (reading.text, reading.stream.outcome) == ("Hello", "complete")
     assert server.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_transport_of_ones_own() -> None:
+    """The seam is small: a head, then bytes until there are none."""
+
+    class Canned:
+        def __init__(self) -> None:
+            self.head = Head(200, Headers([("Content-Type", "text/event-stream")]), "1.1", time.monotonic())
+            self.parts = [events("a"), b""]
+            self.released = self.closed = 0
+            self.requests: list[Request] = []
+
+        def send(self, request: Request, deadlines: Deadlines) -> Any:
+            self.requests.append(request)
+            return self
+
+        def read(self) -> bytes:
+            return self.parts.pop(0)
+
+        def release(self) -> None:
+            self.released += 1
+
+        def close(self) -> None:
+            self.closed += 1
+
+    canned = Canned()
+    client = Client(base_url="http://h/v1", api_key="sk-1", transport=canned)
+    stream = client.chat.completions.create(**ASK, stream=True)
+    assert list(stream.text) == ["a"]
+    assert canned.released == 1
+    assert canned.requests[0].url == "http://h/v1/chat/completions"
+    assert "sk-1" not in repr(canned.requests[0])
