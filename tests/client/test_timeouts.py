@@ -224,6 +224,12 @@ def test_what_a_timeout_cannot_be(given: Any) -> None:
         Client(base_url="http://h/v1", timeout=given)
 
 
+def test_a_timeout_of_another_library() -> None:
+    """The error says what is wanted instead."""
+    with pytest.raises(TypeError, match=r"duologue\.Timeout"):
+        Client(base_url="http://h/v1", timeout=object())  # type: ignore[arg-type]
+
+
 def test_a_call_can_have_its_own(both: Driver) -> None:
     """`timeout` of one call stands in place of the client's."""
     server = WireServer(raw(ending="open"))

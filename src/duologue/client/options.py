@@ -63,7 +63,9 @@ class Timeout(NamedTuple):
 
     @classmethod
     def of(cls, value: float | Timeout | None) -> Timeout:
-        """A `Timeout` from what a caller may give for one. Raises `DuologueError`."""
+        """A `Timeout` from what a caller may give for one. Raises `DuologueError`, or `TypeError`."""
+        if not isinstance(value, (Timeout, int, float, type(None))):
+            raise TypeError("timeout must be a number of seconds, a duologue.Timeout, or None.")
         timeout = value if isinstance(value, Timeout) else cls(value, value, value)
         for name, seconds in timeout._asdict().items():
             if seconds is not None and not seconds > 0:
