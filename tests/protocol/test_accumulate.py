@@ -50,10 +50,18 @@ def custom(index: int, text: str, **fields: Any) -> dict[str, Any]:
     return {"index": index, "custom": {"input": text, **fields.pop("custom", {})}, **fields}
 
 
+def event_of(value: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
 def whole(*chunks: dict[str, Any]) -> dict[str, Any]:
     """The completion of chunks, by way of bytes as they would come."""
     completion = accumulate(decode_chunk(json.dumps(value).encode()) for value in chunks)
     assert completion is not None
+    reader = StreamReader()
+    for value in chunks:
+        reader.feed(event_of(value))
+    assert reader.completion == completion
     return completion.to_dict()
 
 
@@ -135,6 +143,14 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
             tools(call(None, "]", id="u")),
         ],
         {"tool_calls": [function("f", "{}", "t"), function("g", "[]", "u")]},
+    ),
+    "no-index-and-a-new-id-after-a-part-of-an-earlier-call": (
+        [
+            tools(call(None, "{", "f", id="t", **FN), call(None, "[]", "g", id="u", **FN)),
+            tools(call(None, "}", id="t")),
+            tools(call(None, "1", "h", id="v", **FN)),
+        ],
+        {"tool_calls": [function("f", "{}", "t"), function("g", "[]", "u"), function("h", "1", "v")]},
     ),
     "no-index-no-id-is-the-last-call": (
         [
@@ -407,6 +423,14 @@ COMPLETIONS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
             delta(content="a"),
         ],
         {**HEAD, "object": "chat.completion", "prompt_filter_results": [{"i": 0}]},
+    ),
+    "the-identity-comes-late-beside-text": (
+        [
+            {**delta(content="a"), "id": "", "created": 0, "model": ""},
+            {**delta(content="b"), "id": ""},
+            delta(content="c"),
+        ],
+        {"id": "c1", "created": 1750000000, "model": "m"},
     ),
     "identity-drifts-and-the-first-stays": (
         [delta(content="a"), {**delta(content="b"), "id": "c2", "created": 1750000009, "model": "n"}],
@@ -808,25 +832,42 @@ deltas = st.fixed_dictionaries(
         "audio": st.fixed_dictionaries({}, optional={"id": text, "data": text, "expires_at": counts}),
     },
 )
-usual = st.fixed_dictionaries({"content": st.sampled_from(["a", "b", "", "\ud83d", "\ude00"])})
-parts = st.fixed_dictionaries(
-    {"delta": usual | usual | deltas},
+contents = st.fixed_dictionaries({"content": st.sampled_from(["a", "b", "", "\ud83d", "\ude00"])})
+moderation = {"input": {"type": "moderation_results", "model": "m", "results": []}}
+# Mostly what is usual: one choice, with content and perhaps one thing more.
+usual = st.builds(
+    lambda index, delta, more, beside: chunk({"index": index, "delta": delta, **more}, **beside),
+    st.sampled_from([0, 0, 0, 1]),
+    contents | contents | contents | st.just({}),
+    st.just({})
+    | st.sampled_from(
+        [{"finish_reason": "stop"}, {"finish_reason": None}, {"logprobs": {"content": [ENTRY]}}]
+    ),
+    st.just({})
+    | st.sampled_from(
+        [{"usage": USAGE}, {"system_fingerprint": "fp"}, {"service_tier": "flex"}, {"usage": None}]
+    )
+    | st.sampled_from(
+        [{"moderation": moderation}, {"obfuscation": "x"}, {"id": "c2"}, {"system_fingerprint": "fp2"}]
+    ),
+)
+odd_parts = st.fixed_dictionaries(
+    {"delta": contents | deltas},
     optional={
-        "index": st.sampled_from([0, 0, 0, 1, 5, -1, None]),
-        "finish_reason": st.sampled_from([None, None, "stop", ""]),
+        "index": st.sampled_from([0, 0, 1, 5, -1, None]),
+        "finish_reason": st.sampled_from([None, "stop", ""]),
         "logprobs": st.none() | st.fixed_dictionaries({"content": nullable_entries}),
         "novel": novel,
     },
 )
-chunks = st.fixed_dictionaries(
-    {"choices": st.none() | st.lists(parts, min_size=1, max_size=1) | st.lists(parts, max_size=3)},
+odd = st.fixed_dictionaries(
+    {"choices": st.none() | st.lists(odd_parts, max_size=3)},
     optional={
-        "id": st.sampled_from(["c1", "c1", "", "c2"]),
+        "id": st.sampled_from(["c1", ""]),
         "created": st.sampled_from([5, 0]),
         "model": st.sampled_from(["m", ""]),
         "usage": st.none() | usages,
-        "system_fingerprint": st.sampled_from([None, "fp", "fp2", ""]),
-        "service_tier": st.sampled_from([None, "flex"]),
+        "system_fingerprint": st.sampled_from([None, "fp", ""]),
         "metadata": novel,
         "novel": novel,
     },
@@ -834,7 +875,7 @@ chunks = st.fixed_dictionaries(
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.lists(chunks, max_size=8), st.integers(0, 8))
+@given(st.lists(usual | usual | usual | odd, max_size=10), st.integers(0, 10))
 def test_whatever_chunks_come_there_is_a_completion_and_the_quick_way_agrees(values, look):
     """`add` alone, and `add_plain` where it may be used, make the same; looking on the way changes nothing."""
     quick, slow = Accumulator(), Accumulator()
@@ -887,10 +928,6 @@ EVENTS = {
     "logprobs": delta(content="a", choice={"logprobs": {"content": [ENTRY], "refusal": None}}),
     "running-usage": {**delta(content="a"), "usage": USAGE},
 }
-
-
-def event_of(value: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
 @pytest.mark.parametrize("accumulating", [True, False], ids=["accumulate", "pass"])

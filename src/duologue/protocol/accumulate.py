@@ -76,16 +76,15 @@ class _ToolCalls(_Objects):
     def find(self, item: Any, position: int, count: int) -> int:
         call = cast("ChoiceDeltaToolCall", item)
         index: int | None = call.index
-        unnumbered = index is None or index < 0
-        key = self._by_id.get(call.id) if call.id and (unnumbered or index in self._moved) else None
-        if key is None and unnumbered:
+        key = self._by_id.get(call.id) if call.id and (index is None or index in self._moved) else None
+        if key is None and index is None:
             key = self._last + 1 if call.id else position if count > 1 else max(self._last, 0)
         elif key is None:
             key = self._moved.get(call.index, call.index)
             if self._is_another(call, key):
                 key = self._moved[call.index] = self._last + 1
         if call.id:
-            self._by_id.setdefault(call.id, key)
+            self._by_id[call.id] = key
         self._last = max(self._last, key)
         return key
 
@@ -285,12 +284,19 @@ def _apply_unknown(state: _Object, name: str, value: Any) -> None:
 
 def _choice(index: int, state: _Object) -> dict[str, Any]:
     values = _value(state)
-    message = {"role": "assistant", "content": None, "refusal": None, **values.pop("delta", {})}
+    # Some servers send a whole `message` where the delta belongs: what a delta does not say is taken from it.
+    whole = values.pop("message", None)
+    delta = values.pop("delta", {})
+    message = {"role": "assistant", "content": None, "refusal": None, **_mapping(whole), **delta}
     _check(ChatCompletionMessage, message, "annotations")
     logprobs = values.pop("logprobs", None)
     if logprobs is not None:
         logprobs = {"content": None, "refusal": None, **logprobs}
     return {"finish_reason": None, "index": index, "logprobs": logprobs, **values, "message": message}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:

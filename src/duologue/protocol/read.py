@@ -183,6 +183,8 @@ class StreamReader:
                 self._open.discard(index)
             elif index not in self._finished:
                 self._open.add(index)
+            if getattr(choice, "message", None) is not None:
+                self._met("message-in-chunk")
         if chunk.usage is not None:
             self._usage = chunk.usage
         self.last_chunk = chunk
@@ -269,7 +271,7 @@ class StreamReader:
         error.completion = self.completion
         error.last_chunk = self.last_chunk
         error.usage = self._usage
-        error.request_id = error.request_id or self.request_id
+        error.request_id = self.request_id
         return error
 
     def _met(self, rule: str) -> None:
