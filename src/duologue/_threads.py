@@ -5,36 +5,50 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["MAX_AHEAD", "iterate_in_thread", "run_in_thread"]
+from .protocol.errors import InternalServerError
+
+__all__ = ["MAX_AHEAD", "MAX_THREADS", "iterate_in_thread", "run_in_thread"]
 
 T = TypeVar("T")
 
 # How many items a blocking iterator may be ahead of its reader.
 MAX_AHEAD = 16
 
+# How many blocking engines may run at once. One that its reader has left counts until its next item.
+MAX_THREADS = 512
+
+_threads = threading.BoundedSemaphore(MAX_THREADS)
 _END: Any = object()
 
 
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
-    """What `function(*args)` returns, run in a worker thread with the caller's context variables."""
+    """What `function(*args)` returns, run in a thread with the caller's context variables."""
 
-    def call() -> T:
-        try:
-            return function(*args)
-        except StopIteration as error:  # a future cannot hold it, and would never be done
-            raise RuntimeError(f"{function!r} raised StopIteration") from error
+    def once() -> Iterator[T]:
+        yield function(*args)
 
-    return await asyncio.to_thread(call)
+    results = iterate_in_thread(once())
+    try:
+        return await anext(results)
+    finally:
+        await results.aclose()
 
 
-async def iterate_in_thread(items: Iterable[T]) -> AsyncIterator[T]:
+async def iterate_in_thread(items: Iterable[T]) -> AsyncGenerator[T, None]:
     """The items of a blocking iterable, made in a thread that is at most `MAX_AHEAD` items ahead.
 
-    When the reader leaves, the thread stops at its next item and closes the iterator.
+    When the reader leaves, the thread stops at its next item and closes the iterator. Raises
+    `InternalServerError`, a 503, when `MAX_THREADS` are at work.
     """
+    if not _threads.acquire(blocking=False):
+        raise InternalServerError(
+            f"All {MAX_THREADS} threads of this server are at work. Try again later.",
+            status_code=503,
+            headers={"retry-after": "1"},
+        )
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[T, BaseException | None]] = asyncio.Queue()
     room = threading.Semaphore(MAX_AHEAD)
@@ -60,11 +74,19 @@ async def iterate_in_thread(items: Iterable[T]) -> AsyncIterator[T]:
             post(_END, error)
         finally:
             close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
+            try:
+                if close is not None:
+                    close()
+            finally:
+                _threads.release()
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(produce,), name="duologue-engine", daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(produce,), name="duologue-engine", daemon=True)
+    try:
+        thread.start()
+    except BaseException:
+        _threads.release()
+        raise
     try:
         while True:
             item, error = await queue.get()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from duologue import Client
+from duologue import BadRequestError, Client
 from duologue._version import __version__
 from duologue.cli import main
 from duologue.run import run_server
@@ -180,6 +180,24 @@ def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     assert "what came is kept" in notes
     assert "Traceback" not in notes
     assert chat.returncode == 130
+
+
+def test_what_a_server_says_cannot_drive_the_terminal() -> None:
+    """Errors and model names are shown without control characters, like answers."""
+
+    class Evil:
+        models = ("evil\x1b]0;pwn\x07",)
+        supports = {}
+
+        async def generate(self, request):
+            raise BadRequestError("no\x1b[2J\u202e way")
+            yield
+
+    with run_server(Evil()) as url:
+        shown = run("models", "--base-url", url).output + run("chat", "Hi", "--base-url", url).output
+    assert "evil]0;pwn" in shown
+    assert "no[2J way" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
 
 
 def test_a_conversation_at_a_terminal() -> None:

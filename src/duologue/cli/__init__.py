@@ -12,6 +12,7 @@ import click
 
 from .._version import __version__
 from ..protocol.errors import DuologueError
+from ._terminal import printable
 from .chat import chat
 from .models import models
 from .serve import serve
@@ -26,7 +27,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except DuologueError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable(str(error))) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

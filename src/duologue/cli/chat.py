@@ -9,6 +9,7 @@ import click
 
 from ..protocol.errors import DuologueError
 from ._endpoint import endpoint
+from ._terminal import printable
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -18,9 +19,6 @@ __all__ = ["chat"]
 
 # The conventional exit status of a program that Ctrl-C ended.
 INTERRUPTED = 130
-
-# Control characters but newline and tab: what a model writes must not drive the terminal.
-_NO_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 
 
 @click.command(
@@ -45,7 +43,8 @@ def chat(prompt: str | None, model: str | None, base_url: str | None) -> None:
         prompt = sys.stdin.read()
     with endpoint(base_url) as client:
         name = model or _first_model(client)
-        click.echo(f"{name} answers, {f'at {base_url}' if base_url else 'in this process'}.", err=True)
+        where = f"at {base_url}" if base_url else "in this process"
+        click.echo(printable(f"{name} answers, {where}."), err=True)
         if prompt is None:
             _converse(client, name)
         elif not _answer(client, name, [{"role": "user", "content": prompt}])[1]:
@@ -73,7 +72,7 @@ def _converse(client: Client, model: str) -> None:
             messages.append({"role": "assistant", "content": answer})
         except DuologueError as error:
             messages.pop()
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
 
 
 def _answer(client: Client, model: str, messages: list[ChatCompletionMessageParam]) -> tuple[str, bool]:
@@ -96,7 +95,7 @@ def _answer(client: Client, model: str, messages: list[ChatCompletionMessagePara
 
 def _show(text: str) -> None:
     if sys.stdout.isatty():
-        text = text.translate(_NO_CONTROLS)
+        text = printable(text)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._endpoint import endpoint
+from ._terminal import printable
 
 __all__ = ["models"]
 
@@ -24,4 +25,4 @@ def models(base_url: str | None) -> None:
     """
     with endpoint(base_url) as client:
         for model in client.models.list().data:
-            click.echo(model.id)
+            click.echo(printable(model.id))

@@ -26,6 +26,9 @@ RULES: dict[str, Rule] = {
     "empty-data": Rule("tolerate", "an event had empty data"),
     "comment-as-data": Rule("tolerate", "a keep-alive comment was sent as data"),
     "trailing-bytes": Rule("report", "something other than `[DONE]` followed the last whole event"),
+    "message-in-chunk": Rule(
+        "tolerate", "a choice of a chunk had a `message` instead of, or beside, its `delta`"
+    ),
     "odd-json": Rule("tolerate", "an event is no strict JSON: NaN, invalid UTF-8, half a surrogate pair"),
 }
 

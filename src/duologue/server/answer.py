@@ -111,7 +111,7 @@ class Answer:
                     if self._gone or time.monotonic() > self._breath_at:
                         await self._breathe()
             last = self._writer.finish()
-        except (Exception, BaseExceptionGroup) as error:  # an engine's task group may raise the latter
+        except Exception as error:
             if self._gone or not self._head_sent:
                 raise
             last = self._writer.fail(self._exchange.as_status(error))
@@ -162,3 +162,7 @@ async def _closing(events: AsyncIterator[Event | str]) -> AsyncIterator[AsyncIte
             raise
         # Nobody cancelled the request: the engine did that to itself.
         raise RuntimeError("the engine cancelled itself") from error
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # sys.exit() in an engine must not end the server
+        raise RuntimeError(f"the engine raised {type(error).__name__}") from error

@@ -70,7 +70,7 @@ class App:
             await route(self, exchange, argument)
         except Disconnected:
             pass
-        except (Exception, BaseExceptionGroup) as error:  # an engine's task group may raise the latter
+        except Exception as error:
             await exchange.send_error(error)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
