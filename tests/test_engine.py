@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import sys
 import threading
 import time
 from typing import Any
 
 import pytest
 
-from duologue._threads import MAX_AHEAD, iterate_in_thread, run_in_thread
+from duologue._threads import MAX_AHEAD, MAX_THREADS, iterate_in_thread, run_in_thread
 from duologue.engine import DELEGATED, Engine, FunctionEngine, Text, as_engine
 from duologue.protocol.checks import decode_request
+from duologue.protocol.errors import InternalServerError
 
 REQUEST, _ = decode_request(b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}')
 
@@ -254,3 +256,34 @@ async def test_a_stop_iteration_of_a_function_is_an_error():
     async with asyncio.timeout(2):
         with pytest.raises(RuntimeError, match="StopIteration"):
             await run_in_thread(next, iter(()))
+
+
+# --- threads -------------------------------------------------------------------------------------------
+
+
+async def test_blocking_functions_do_not_wait_for_one_another():
+    """Each has a thread of its own: many slow ones take as long as one."""
+    begun = time.monotonic()
+    await asyncio.gather(*(run_in_thread(time.sleep, 0.2) for _ in range(50)))
+    assert time.monotonic() - begun < 2
+
+
+async def test_threads_are_bounded():
+    """Over the limit a call is refused with a 503; the places come back."""
+    gate = threading.Event()
+    waiting = [asyncio.ensure_future(run_in_thread(gate.wait)) for _ in range(MAX_THREADS)]
+    try:
+        await asyncio.sleep(0)
+        with pytest.raises(InternalServerError, match=str(MAX_THREADS)) as caught:
+            await run_in_thread(int)
+        assert caught.value.status_code == 503
+    finally:
+        gate.set()
+        await asyncio.gather(*waiting)
+    assert await run_in_thread(int) == 0
+
+
+async def test_a_function_that_exits_is_an_error_of_the_engine():
+    """`sys.exit()` reaches the caller as the exception it is, and the thread ends."""
+    with pytest.raises(SystemExit):
+        await run_in_thread(sys.exit, 3)

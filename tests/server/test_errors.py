@@ -21,15 +21,20 @@ SECRET = "password=hunter2"
 RAISED: dict[str, tuple[Exception, int, str, str | None]] = {
     "bad-request": (errors.BadRequestError("no", param="user"), 400, "invalid_request_error", None),
     "authentication": (errors.AuthenticationError("no"), 401, "invalid_request_error", "invalid_api_key"),
-    "permission": (errors.PermissionDeniedError("no"), 403, "permission_error", None),
+    "permission": (errors.PermissionDeniedError("no"), 403, "permission_error", "permission_denied"),
     "not-found": (
         errors.NotFoundError("no", code="model_not_found"),
         404,
         "invalid_request_error",
         "model_not_found",
     ),
-    "conflict": (errors.ConflictError("no"), 409, "conflict_error", None),
-    "unprocessable": (errors.UnprocessableEntityError("no"), 422, "invalid_request_error", None),
+    "conflict": (errors.ConflictError("no"), 409, "conflict_error", "conflict"),
+    "unprocessable": (
+        errors.UnprocessableEntityError("no"),
+        422,
+        "invalid_request_error",
+        "unprocessable_entity",
+    ),
     "rate-limit": (errors.RateLimitError("no"), 429, "requests", "rate_limit_exceeded"),
     "quota": (
         errors.RateLimitError("no", type="insufficient_quota", code="insufficient_quota"),
@@ -47,6 +52,7 @@ FOREIGN: dict[str, BaseException] = {
     "value-error": ValueError(SECRET),
     "group": ExceptionGroup(SECRET, [ValueError(SECRET)]),
     "group-of-base": BaseExceptionGroup(SECRET, [GeneratorExit()]),
+    "exit": SystemExit(SECRET),
     "self-cancelled": asyncio.CancelledError(SECRET),
     "timeout": TimeoutError(SECRET),
     "stop-iteration": StopIteration(SECRET),
