@@ -18,7 +18,7 @@ from support.wire import PATIENCE_S, chunk, event
 from .conftest import ASK, Driver
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
-NO_TIME = {"timeout": 5, "max_retries": 0}
+OPTIONS: dict[str, Any] = {"api_key": "k", "timeout": PATIENCE_S, "max_retries": 0}
 
 
 async def words(scope: Any, receive: Any, send: Any) -> None:
@@ -42,7 +42,7 @@ def test_application_that_wants_to_end_the_process(both: Driver, error: type[Bas
         raise error("enough")
 
     with pytest.raises(APIConnectionError, match=f"{error.__name__}: enough") as caught:
-        both.create(app=app, timeout=5)
+        both.create(app=app, timeout=PATIENCE_S)
     assert isinstance(caught.value.__cause__, error)
 
 
@@ -58,7 +58,7 @@ def test_loop_outlives_an_exit(in_task: bool, caplog: pytest.LogCaptureFixture) 
             await (asyncio.create_task(leave()) if in_task else leave())
         await words(scope, receive, send)
 
-    with Client(app=app, api_key="k", **NO_TIME) as client:
+    with Client(app=app, **OPTIONS) as client:
         stream = client.chat.completions.create(**ASK, stream=True)
         assert next(stream).text == "one "
         with caplog.at_level(logging.CRITICAL), pytest.raises(APIConnectionError, match="SystemExit: 3"):
@@ -67,10 +67,10 @@ def test_loop_outlives_an_exit(in_task: bool, caplog: pytest.LogCaptureFixture) 
 
 
 def test_stream_outlives_its_client() -> None:
-    """A stream is read to its end although nobody has kept the client; then the thread ends."""
+    """A stream is read to its end although nobody has kept the client."""
 
     def ask() -> Any:
-        return Client(app=words, api_key="k", **NO_TIME).chat.completions.create(**ASK, stream=True)
+        return Client(app=words, **OPTIONS).chat.completions.create(**ASK, stream=True)
 
     assert "".join(part.text for part in ask()) == "one two three"
 
@@ -81,9 +81,9 @@ def test_fork() -> None:
     script = """
         import asyncio, os, signal, sys
         from duologue import Client, StreamTruncatedError
-        from client.test_asgi_life import ASK, NO_TIME, words
+        from client.test_asgi_life import ASK, OPTIONS, words
 
-        client = Client(app=words, api_key="k", **NO_TIME)
+        client = Client(app=words, **OPTIONS)
         stream = client.chat.completions.create(**ASK, stream=True)
         print(next(stream).text, flush=True)
         child = os.fork()
@@ -93,7 +93,8 @@ def test_fork() -> None:
                 print("read", "".join(part.text for part in stream), flush=True)
             except StreamTruncatedError as error:
                 print(error.__cause__, flush=True)
-            print("child", client.chat.completions.create(**ASK, stream=True).collect().text, flush=True)
+            again = client.chat.completions.create(**ASK, stream=True)
+            print("child", again.get_final_completion().text, flush=True)
             client.close()
             sys.exit()
         print("status", os.waitpid(child, 0)[1])
@@ -111,7 +112,7 @@ def test_fork() -> None:
     assert (ran.stdout.splitlines(), ran.stderr) == (
         [
             "one ",
-            "it was open before the fork and belongs to the parent process",
+            "this answer was open before the fork; only the parent process can read it",
             "child one two three",
             "status 0",
             "parent two three",

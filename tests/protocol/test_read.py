@@ -577,3 +577,14 @@ def test_every_stream_has_one_outcome_and_no_foreign_exception(parts, ending, n)
     else:
         assert isinstance(reader.error, APIError)
         assert reader.error.completion == reader.completion
+
+
+def test_a_whole_message_in_a_chunk_is_not_lost():
+    """Some servers stream one chunk with a `message` where the delta belongs: it is read, and reported."""
+    reader = StreamReader()
+    reader.feed(
+        b'data: {"id":"a","created":1,"model":"m","choices":[{"index":0,'
+        b'"message":{"role":"assistant","content":"hey"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+    assert reader.result().text == "hey"
+    assert [deviation.rule for deviation in reader.deviations] == ["message-in-chunk"]

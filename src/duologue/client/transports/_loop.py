@@ -45,7 +45,8 @@ class LoopThread:
         """What `coroutine` returns on the loop. Raises `TransportError`."""
         if not self.here:
             coroutine.close()
-            raise TransportError("reset", "it was open before the fork and belongs to the parent process")
+            forked = RuntimeError("this answer was open before the fork; only the parent process can read it")
+            raise TransportError("reset", str(forked)) from forked
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except RuntimeError:

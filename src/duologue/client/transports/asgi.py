@@ -12,22 +12,19 @@ import asyncio
 import logging
 import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import AsyncResponse, Deadlines, Head, Headers, Request, TransportError
+from ._loop import LoopThread, soon
 from ._watch import Watch, drain, loop_time
 
 __all__ = ["MAX_AHEAD", "ASGIApp", "AsgiTransport", "ThreadedAsgiTransport"]
 
 # How many parts of the body an application may be ahead of its reader.
 MAX_AHEAD = 16
-
-T = TypeVar("T")
 
 Message = MutableMapping[str, Any]
 ASGIApp = Callable[
@@ -52,7 +49,7 @@ class AsgiTransport:
         task.add_done_callback(self._tasks.discard)
         try:
             async with asyncio.timeout_at(loop_time(deadlines, "headers")):
-                return _Response(await exchange.begun(), exchange)
+                return _Response(await exchange.begun(), exchange, task)
         except TimeoutError:
             exchange.close()
             raise deadlines.passed("headers", time.monotonic()) from None
@@ -92,7 +89,9 @@ class _Exchange:
         """Run the application to its end."""
         try:
             await app(self._scope(), self._receive, self._send)
-        except Exception as error:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # SystemExit, too: it would end the loop on which the caller waits
             if not (self._whole or self._left):
                 failure = TransportError("app", f"{type(error).__name__}: {error}")
                 failure.__cause__ = error
@@ -202,8 +201,9 @@ class _Exchange:
 class _Response:
     """An answer whose body is still to be read."""
 
-    def __init__(self, head: Head, exchange: _Exchange) -> None:
+    def __init__(self, head: Head, exchange: _Exchange, task: asyncio.Task[None]) -> None:
         self.head = head
+        self._task = task  # the transport may be gone before this
         self.read = exchange.read
         self.close = exchange.close
         self._loop = asyncio.get_running_loop()
@@ -213,109 +213,62 @@ class _Response:
         await drain(self)
 
     def __del__(self) -> None:
-        _soon(self._loop, self.close)
+        soon(self._loop, self.close)
 
 
 class ThreadedAsgiTransport:
-    """The same for blocking callers: the application runs on an event loop in a thread of its own."""
+    """The same for blocking callers: the application runs on an event loop in a thread of its own.
+
+    The thread lives as long as this transport or one of its open answers. A forked child has another.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._inner = AsgiTransport(app)
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: weakref.finalize[..., ThreadedAsgiTransport] | None = None
+        self._loop: LoopThread | None = None
 
     def send(self, request: Request, deadlines: Deadlines) -> _ThreadedResponse:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        loop = self._running_loop()
-        return _ThreadedResponse(_on(loop, self._inner.send(request, deadlines)), loop)
+        with self._lock:
+            if self._loop is None or not self._loop.here:
+                self._loop = LoopThread()
+            loop = self._loop
+        return _ThreadedResponse(loop.run(self._inner.send(request, deadlines)), loop)
 
     def close(self) -> None:
         """End what still runs, and the thread."""
         with self._lock:
-            loop, stop = self._loop, self._stop
-            self._loop = self._stop = None
-        if loop is not None and stop is not None:
-            _on(loop, self._inner.close())
-            stop()
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=_run_loop, args=(self._loop,), name="duologue-asgi", daemon=True
-                )
-                thread.start()
-                # Stops the thread of a client that was dropped without being closed, too.
-                self._stop = weakref.finalize(self, _stop_loop, self._loop, thread)
-            return self._loop
+            loop, self._loop = self._loop, None
+        if loop is not None and loop.here:
+            loop.run(self._inner.close())
+            loop.stop()
 
 
 class _ThreadedResponse:
     """An answer whose body is still to be read."""
 
-    def __init__(self, inner: AsyncResponse, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inner: AsyncResponse, loop: LoopThread) -> None:
         self.head = inner.head
         self._inner = inner
-        self._loop = loop
-        self._closed = False
+        self._loop: LoopThread | None = loop  # None when closed
 
     def read(self) -> bytes:
         """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
-        return b"" if self._closed else _on(self._loop, self._inner.read())
+        loop = self._loop
+        return b"" if loop is None else loop.run(self._inner.read())
 
     def release(self) -> None:
         """Nothing more is wanted: let the application come to its end if it does so within `DRAIN_S`."""
-        _on(self._loop, self._inner.release())
+        loop = self._loop
+        if loop is not None:
+            loop.run(self._inner.release())
+            self.close()
 
     def close(self) -> None:
         """Leave at once: the application is told, and what it sends goes nowhere."""
-        if not self._closed:
-            self._closed = True
-            _soon(self._loop, self._inner.close)
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.soon(self._inner.close)
 
     def __del__(self) -> None:
         self.close()
-
-
-def _on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """What `coroutine` returns on `loop`, which another thread runs. Raises `TransportError`."""
-    try:
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    except RuntimeError:
-        coroutine.close()
-        raise TransportError("reset", "the client was closed") from None
-    try:
-        return future.result()
-    except CancelledError:
-        raise TransportError("reset", "the client was closed") from None
-    except BaseException:
-        future.cancel()
-        raise
-
-
-def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(function)
-    except RuntimeError:  # the loop has ended, and everything on it
-        pass
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        loop.close()
-
-
-def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    if thread is not threading.current_thread():
-        thread.join(1.0)
