@@ -215,6 +215,7 @@ class Combination(NamedTuple):
     param: str
     broken: Callable[[ChatRequest], object]
     text: str
+    code: str = "invalid_combination"
 
 
 def _named_tool(request: ChatRequest) -> str | None:
@@ -259,6 +260,7 @@ COMBINATIONS: tuple[Combination, ...] = (
         "logit_bias",
         lambda r: r.logit_bias and not all(key.isascii() and key.isdigit() for key in r.logit_bias),
         "The keys of 'logit_bias' must be token ids, such as '1734'.",
+        "invalid_value",
     ),
     Combination(
         "functions",
@@ -304,6 +306,7 @@ COMBINATIONS: tuple[Combination, ...] = (
         "stop",
         lambda r: "" in r.stops,
         "A stop sequence must not be empty.",
+        "invalid_value",
     ),
 )
 
@@ -311,7 +314,7 @@ COMBINATIONS: tuple[Combination, ...] = (
 def _checked(request: ChatRequest) -> ChatRequest:
     for rule in COMBINATIONS:
         if rule.broken(request):
-            raise BadRequestError(rule.text, param=rule.param, code="invalid_combination")
+            raise BadRequestError(rule.text, param=rule.param, code=rule.code)
     _check_conversation(request)
     return request
 
