@@ -200,10 +200,10 @@ def test_a_stream_without_end_after_done(both: Driver) -> None:
 @pytest.mark.parametrize(
     ("given", "timeout"),
     [
-        (3, Timeout(3, 3, 3, None)),
-        (0.5, Timeout(0.5, 0.5, 0.5, None)),
-        (None, Timeout(None, None, None, None)),
-        (Timeout(total=9), Timeout(5, 600, 600, 9)),
+        (3, Timeout(connect=3, headers=3, idle=3)),
+        (0.5, Timeout(connect=0.5, headers=0.5, idle=0.5)),
+        (None, Timeout(connect=None, headers=None, idle=None)),
+        (Timeout(total=9), Timeout(connect=5, headers=600, idle=600, total=9)),
     ],
 )
 def test_what_a_timeout_can_be_given_as(given: Any, timeout: Timeout) -> None:

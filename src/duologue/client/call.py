@@ -19,6 +19,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator
+from dataclasses import asdict
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..protocol.errors import APIError
@@ -84,7 +85,7 @@ def perform(call: Call) -> Plan:
     began = time.monotonic()
     info = RequestInfo(call.request.method, public_url(call.request.url))
     until = None if call.timeout.total is None else began + call.timeout.total
-    deadlines = Deadlines(*call.timeout, until=until)
+    deadlines = Deadlines(**asdict(call.timeout), until=until)
     tries = attempts(
         call.options.max_retries,
         left=lambda: math.inf if until is None else until - time.monotonic(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
@@ -28,6 +30,10 @@ APP_URL = "http://localhost/v1"
 # The largest answer that is read whole, in bytes; streams have no limit but that of one event.
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
+# The longest deadline in seconds, some thirty years: the system's clocks take no more.
+MAX_TIMEOUT_S = 10**9
+_TIMEOUTS: Mapping[str, float] = {"connect": 5.0, "headers": 600.0, "idle": 600.0}
+
 ApiKey = str | Callable[[], str | Awaitable[str]]
 
 
@@ -48,28 +54,55 @@ NOT_GIVEN: Final[Any] = omit
 NotGiven = Omit
 
 
-class Timeout(NamedTuple):
+@dataclass(frozen=True, slots=True, init=False)
+class Timeout:
     """Deadlines in seconds; None waits for ever.
 
     `connect`: until the connection stands. `headers`: from there until the answer begins. `idle`: between
-    any two bytes of the answer. `total`: for the whole call, its retries and its stream included. A plain
-    number in the place of a `Timeout` sets the first three.
+    any two bytes of the answer. `total`: for the whole call, its retries and its stream included. A number
+    in the first place, as in `Timeout(10, connect=2)`, is for those of the first three that are not named;
+    so is a plain number in the place of a `Timeout`.
     """
 
-    connect: float | None = 5.0
-    headers: float | None = 600.0
-    idle: float | None = 600.0
-    total: float | None = None
+    connect: float | None
+    headers: float | None
+    idle: float | None
+    total: float | None
+
+    def __init__(
+        self,
+        default: float | None = omit,
+        /,
+        *,
+        connect: float | None = omit,
+        headers: float | None = omit,
+        idle: float | None = omit,
+        total: float | None = None,
+    ) -> None:
+        given = {"connect": connect, "headers": headers, "idle": idle}
+        for name, seconds in given.items():
+            if seconds is omit:
+                seconds = _TIMEOUTS[name] if default is omit else default
+            object.__setattr__(self, name, seconds)
+        object.__setattr__(self, "total", total)
 
     @classmethod
     def of(cls, value: float | Timeout | None) -> Timeout:
         """A `Timeout` from what a caller may give for one. Raises `DuologueError`, or `TypeError`."""
-        if not isinstance(value, (Timeout, int, float, type(None))):
-            raise TypeError("timeout must be a number of seconds, a duologue.Timeout, or None.")
-        timeout = value if isinstance(value, Timeout) else cls(value, value, value)
-        for name, seconds in timeout._asdict().items():
-            if seconds is not None and not seconds > 0:
-                raise DuologueError(f"timeout: {name} must be more than 0 seconds, or None for no deadline.")
+        timeout = value if isinstance(value, Timeout) else cls(value)
+        for name, seconds in asdict(timeout).items():
+            if seconds is None:
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+                raise TypeError(
+                    "timeout must be a number of seconds, a duologue.Timeout of such numbers, or None for no "
+                    f"deadline; {name} is of the type {type(seconds).__name__}."
+                )
+            if not 0 < seconds <= MAX_TIMEOUT_S:
+                raise DuologueError(
+                    f"timeout: {name} must be more than 0 seconds and at most {MAX_TIMEOUT_S}, "
+                    "or None for no deadline."
+                )
         return timeout
 
 
@@ -201,11 +234,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def public_url(url: str) -> str:
     """`url` as it may be shown: without user, password, query and fragment, which may hold secrets."""
-    try:
+    if _is_absolute(url):
         parts = urlsplit(url)
-    except ValueError:
-        return "(not a URL)"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    if "@" in str(url):  # where the password begins and ends is anybody's guess
+        return "(not shown: it may hold a password)"
+    return re.split("[?#]", str(url), maxsplit=1)[0]
 
 
 def _is_absolute(url: str) -> bool:

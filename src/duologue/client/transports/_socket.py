@@ -151,6 +151,16 @@ class _Raw(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
+class _Answer(http.client.HTTPResponse):
+    """The answer itself: heads that only announce it are passed over, as `http.client` does with 100 alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        while 100 < self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment] # else it takes the next head for read
+            super().begin()
+
+
 def connect(
     route: Route, deadlines: Deadlines, tls: Callable[[], ssl.SSLContext]
 ) -> tuple[http.client.HTTPConnection, TimedSocket]:
@@ -162,6 +172,7 @@ def connect(
         parts = urlsplit(route.proxy)
         host, port = parts.hostname or "", parts.port or 80
     connection = http.client.HTTPConnection(host, port, timeout=_left(moment, began))
+    connection.response_class = _Answer
     if route.proxy is not None and not route.asks_proxy:
         connection.set_tunnel(route.host, route.port, route.proxy_headers())
     try:

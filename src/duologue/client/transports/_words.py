@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["words_of"]
+__all__ = ["first_line", "words_of"]
 
 
 def words_of(error: BaseException) -> str:
@@ -13,3 +13,8 @@ def words_of(error: BaseException) -> str:
     if isinstance(number, int) and number > 0:  # the resolver's numbers are negative
         return os.strerror(number)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def first_line(text: str) -> str:
+    """The first line of a message that goes on to show the bytes it is about."""
+    return text.strip().partition("\n")[0].rstrip(":")

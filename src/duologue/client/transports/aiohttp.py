@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from ...protocol.transport import Deadlines, Head, Headers, Phase, Request, TransportError
+from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
 from ._watch import Watch, drain, loop_time
-from ._words import words_of
+from ._words import first_line, words_of
 from .proxy import proxy_for
 
 __all__ = ["MAX_CONNECTIONS", "AiohttpTransport"]
@@ -24,8 +25,17 @@ MAX_CONNECTIONS = 1000
 # aiohttp warns of larger bodies unless they come in pieces.
 _WHOLE_BYTES = 1024 * 1024
 
-# A connection that was kept may be closed by the server while the request is on its way to it.
-_STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+# What aiohttp raises. RuntimeError: the session was closed meanwhile. HttpProcessingError: its parser's.
+_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
+
+# The kind of a failure, by the first line that fits; the others are "invalid".
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
+    ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect"),
+    ((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, RuntimeError), "reset"),
+)
+
+# Errors whose text and values hold the request: its URL with the query, its headers with the key.
+_TELLTALE = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
 
 
 class AiohttpTransport:
@@ -41,18 +51,16 @@ class AiohttpTransport:
 
     async def send(self, request: Request, deadlines: Deadlines) -> _Response:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        session = await self._session()
-        proxy = proxy_for(request.url)
-        while True:
-            attempt = _Attempt(request, deadlines, proxy)
-            try:
-                return await attempt.run(session)
-            except _STALE as error:
-                # Then nobody has seen the request, and it is no failure to speak of.
-                if not attempt.reused:
-                    raise _failure(error) from error
-            except (aiohttp.ClientError, OSError) as error:
-                raise _failure(error) from error
+        # Twice round the loop: what has come is read now, so that a connection which the server has closed
+        # is not used again. One that it closes later may have brought it the request: that is a failure
+        # like any other, and whether to send again is not decided here.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        try:
+            answer, connected = await _Attempt(request, deadlines).run(await self._session())
+        except _ERRORS as error:
+            raise _failure(error) from _cause(error)
+        return _Response(answer, deadlines, connected, self)
 
     async def close(self) -> None:
         """Close the connections of this event loop, those in use as well."""
@@ -85,7 +93,7 @@ async def _life_of_session() -> AsyncGenerator[aiohttp.ClientSession]:
     """
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_on_connected)
-    trace.on_connection_reuseconn.append(_on_reused)
+    trace.on_connection_reuseconn.append(_on_connected)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -98,17 +106,19 @@ async def _life_of_session() -> AsyncGenerator[aiohttp.ClientSession]:
 class _Attempt:
     """One request on its way to an answer, and which deadline it is under."""
 
-    def __init__(self, request: Request, deadlines: Deadlines, proxy: str | None) -> None:
-        self.reused = False
+    def __init__(self, request: Request, deadlines: Deadlines) -> None:
         self._request = request
         self._deadlines = deadlines
-        self._proxy = proxy
+        self._proxy = proxy_for(request.url)
         self._phase: Phase = "connect"
         self._connected = 0.0
         self._timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
 
-    async def run(self, session: aiohttp.ClientSession) -> _Response:
-        """Wait for the head of the answer. Raises `TransportError`, and aiohttp's own errors."""
+    async def run(self, session: aiohttp.ClientSession) -> tuple[aiohttp.ClientResponse, float]:
+        """The answer once its head has come, and when it was connected.
+
+        Raises `TransportError`, and aiohttp's own errors.
+        """
         body = self._request.body
         try:
             async with self._timeout:
@@ -123,33 +133,40 @@ class _Attempt:
                 )
         except TimeoutError:
             raise self._deadlines.passed(self._phase, time.monotonic()) from None
-        return _Response(answer, self._deadlines, self._connected)
+        return answer, self._connected
 
-    def connected(self, *, reused: bool) -> None:
+    def connected(self) -> None:
         """The connection stands: now the answer is waited for."""
-        self.reused = reused
         self._phase = "headers"
         self._connected = time.monotonic()
         self._timeout.reschedule(loop_time(self._deadlines, "headers"))
 
 
 async def _on_connected(_session: Any, context: Any, _params: Any) -> None:
-    context.trace_request_ctx.connected(reused=False)
-
-
-async def _on_reused(_session: Any, context: Any, _params: Any) -> None:
-    context.trace_request_ctx.connected(reused=True)
+    context.trace_request_ctx.connected()
 
 
 class _Response:
-    """An answer whose body is still to be read."""
+    """An answer whose body is still to be read.
 
-    def __init__(self, answer: aiohttp.ClientResponse, deadlines: Deadlines, connected: float) -> None:
+    Until it is closed it holds its transport: a session ends when nobody holds it, and a stream goes on
+    when its client is dropped.
+    """
+
+    def __init__(
+        self,
+        answer: aiohttp.ClientResponse,
+        deadlines: Deadlines,
+        connected: float,
+        transport: AiohttpTransport,
+    ) -> None:
         version = "1.1" if answer.version is None else f"{answer.version.major}.{answer.version.minor}"
         self.head = Head(answer.status, Headers(answer.headers.items()), version, connected)
         self._failed = False
         self._answer = answer
         self._content = answer.content
+        self._transport: AiohttpTransport | None = transport
+        self._loss = _Loss(answer)
         self._watch = Watch(deadlines, answer.content.set_exception)
         self._loop = asyncio.get_running_loop()
 
@@ -159,7 +176,7 @@ class _Response:
         watch.since = time.monotonic()
         try:
             return await self._content.readany()
-        except (aiohttp.ClientError, OSError, TransportError) as error:
+        except (*_ERRORS, TransportError) as error:
             # Once only: a server that goes on sending must not put the end off.
             if not self._failed:
                 self._failed = True
@@ -167,7 +184,9 @@ class _Response:
                 if arrived:
                     return arrived
             self.close()
-            raise error if isinstance(error, TransportError) else _failure(error) from error
+            if isinstance(error, TransportError):
+                raise
+            raise _failure(error) from _cause(error)
         finally:
             watch.since = None
 
@@ -180,7 +199,9 @@ class _Response:
     def close(self) -> None:
         """Leave at once; the connection is closed unless the body had ended."""
         self._watch.stop()
+        self._loss.forget()
         self._answer.close()
+        self._transport = None
 
     def _arrived(self, error: BaseException) -> bytes:
         """What had come before `error`: aiohttp raises before it hands that out."""
@@ -199,10 +220,59 @@ class _Response:
                 pass
 
 
+class _Loss:
+    """Ends a body whose connection is lost.
+
+    aiohttp does not when its parser gives up inside the body: it closes the connection, and the reader
+    would wait until the deadline. (Where that happens in the packet that brought the head, there is no
+    response at all: `session.request` raises, and what had come is lost.)
+    """
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._content = answer.content
+        connection = answer.connection  # None when the body is whole already
+        protocol = None if connection is None else connection.protocol
+        # Not every release of aiohttp that is supported has it; without it the deadline ends the body.
+        self._closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+        if self._closed is not None:
+            # One for each connection, however many answers it brings, and it stays.
+            self._closed.remove_done_callback(_heard)
+            self._closed.add_done_callback(_heard)
+            self._closed.add_done_callback(self._end)
+
+    def forget(self) -> None:
+        """The body is of no interest any more."""
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._end)
+
+    def _end(self, _closed: asyncio.Future[None]) -> None:
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(TransportError("reset", "the body is broken"))
+
+
+def _heard(closed: asyncio.Future[None]) -> None:
+    """Look at the reason, so that asyncio does not log that nobody has."""
+    if not closed.cancelled():
+        closed.exception()
+
+
 def _failure(error: BaseException) -> TransportError:
-    text = words_of(error)
-    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)):
-        return TransportError("connect", text)
-    if isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)):
-        return TransportError("reset", text)
-    return TransportError("invalid", text)
+    kinds: Iterator[Kind] = (kind for types, kind in _KINDS if isinstance(error, types))
+    return TransportError(next(kinds, "invalid"), _words(error))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {error.status}"
+    if isinstance(error, aiohttp.ClientResponseError):  # its status is an invention of the parser
+        return first_line(error.message)
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL cannot be used"
+    if isinstance(error, aiohttp.ServerDisconnectedError):  # its text may be all that had come
+        return "the server closed the connection"
+    return words_of(error)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What may be shown of `error` in a traceback: what the system said, or nothing where it holds secrets."""
+    return None if isinstance(error, _TELLTALE) else getattr(error, "os_error", error)

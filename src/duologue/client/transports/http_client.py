@@ -51,9 +51,10 @@ class HttpClientTransport:
                 return connection.exchange(request, deadlines, self._keep)
             except TransportError as error:
                 connection.close()
-                # A connection that was kept may be closed by the server while the request is on its way to
-                # it. Then nobody has seen the request, and it is no failure to speak of.
-                if kept is None or error.kind != "reset" or connection.socket.received:
+                # A kept connection that was closed before it had taken the whole request: nobody has acted
+                # on it, and it is no failure to speak of. Once all is sent nobody knows, and whether to
+                # send again is not decided here.
+                if kept is None or error.kind != "reset" or connection.sent or connection.socket.received:
                     raise
             except BaseException:
                 connection.close()
@@ -102,6 +103,7 @@ class _Connection:
         self.route = route
         self._http, self.socket = connect(route, deadlines, tls)
         self.ready = self.idle_since = time.monotonic()
+        self.sent = False  # the whole of the present request
 
     def exchange(
         self, request: Request, deadlines: Deadlines, keep: Callable[[_Connection], None]
@@ -113,10 +115,12 @@ class _Connection:
         if self.route.asks_proxy:
             target, headers = request.url, headers | self.route.proxy_headers()
         self.ready = time.monotonic()
+        self.sent = False
         self.socket.begin(deadlines)
         try:
             try:
                 self._http.request(request.method, target, request.body, headers)
+                self.sent = True
             except ConnectionError:
                 # A server may refuse a large body before it has read it: its answer is what counts.
                 if self.socket.is_quiet():
