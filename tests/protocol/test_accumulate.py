@@ -572,6 +572,18 @@ CHOICES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [delta(content="a", choice={"message": {"content": "zzz"}})],
         [{"index": 0, "content": "a"}],
     ),
+    "a-message-in-place-of-the-delta": (
+        [chunk({"index": 0, "message": {"role": "assistant", "content": "whole"}, "finish_reason": "stop"})],
+        [{"index": 0, "content": "whole", "finish_reason": "stop"}],
+    ),
+    "the-last-message-in-place-of-deltas": (
+        [chunk({"index": 0, "message": {"content": text}}) for text in ("who", "whole")],
+        [{"index": 0, "content": "whole"}],
+    ),
+    "a-message-of-another-kind-does-no-harm": (
+        [delta(content="a", choice={"message": message}) for message in ("x", 5, [1], {"content": ["x"]})],
+        [{"index": 0, "content": "aaaa"}],
+    ),
     "R5-a-first-index-of-1-fails": ([delta(1, content="x")], [{"index": 1, "content": "x"}]),
     "R5-sparse-indexes-fail": (
         [delta(0, content="a"), delta(7, content="x"), delta(3, content="m")],
@@ -857,6 +869,7 @@ odd_parts = st.fixed_dictionaries(
         "index": st.sampled_from([0, 0, 1, 5, -1, None]),
         "finish_reason": st.sampled_from([None, "stop", ""]),
         "logprobs": st.none() | st.fixed_dictionaries({"content": nullable_entries}),
+        "message": novel | st.fixed_dictionaries({}, optional={"content": novel, "tool_calls": novel}),
         "novel": novel,
     },
 )

@@ -126,6 +126,12 @@ CASES = {
         met=("odd-json",),
         text="Hel\ufffdlo\ud83d",
     ),
+    "a-message-for-a-delta": Case(
+        frame({**HEAD, "choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]})
+        + DONE,
+        "complete",
+        met=("message-in-chunk",),
+    ),
     "choices-null": Case(frame({**HEAD, "choices": None}) + TEXT + STOP + DONE, "complete"),
     "all-deviations-once": Case(
         b"data:\n\ndata: :\n\n" + TEXT + b"data:\n\ndata: :\n\n" + STOP + b"data: x",

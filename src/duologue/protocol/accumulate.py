@@ -24,6 +24,7 @@ from ..types._build import Unreadable, build
 from ..types._origin import Origin
 from ..types._wire import WireObject, dump
 from ..types.chat.chat_completion import ChatCompletion
+from ..types.chat.chat_completion import Choice as WholeChoice
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
 from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
@@ -284,19 +285,15 @@ def _apply_unknown(state: _Object, name: str, value: Any) -> None:
 
 def _choice(index: int, state: _Object) -> dict[str, Any]:
     values = _value(state)
-    # Some servers send a whole `message` where the delta belongs: what a delta does not say is taken from it.
-    whole = values.pop("message", None)
-    delta = values.pop("delta", {})
-    message = {"role": "assistant", "content": None, "refusal": None, **_mapping(whole), **delta}
+    # Some servers send a whole `message` where the delta belongs: what no delta says is taken from it.
+    _check(WholeChoice, values, "message")
+    whole, delta = values.pop("message", None) or {}, values.pop("delta", {})
+    message = {"role": "assistant", "content": None, "refusal": None, **whole, **delta}
     _check(ChatCompletionMessage, message, "annotations")
     logprobs = values.pop("logprobs", None)
     if logprobs is not None:
         logprobs = {"content": None, "refusal": None, **logprobs}
     return {"finish_reason": None, "index": index, "logprobs": logprobs, **values, "message": message}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:
