@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiohttp
@@ -29,10 +29,10 @@ _WHOLE_BYTES = 1024 * 1024
 _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
 
 # The kind of a failure, by the first line that fits; the others are "invalid".
-_KINDS: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
-    ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect"),
-    ((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, RuntimeError), "reset"),
-)
+_KINDS: Mapping[Kind, tuple[type[BaseException], ...]] = {
+    "connect": (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError),
+    "reset": (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, RuntimeError),
+}
 
 # Errors whose text and values hold the request: its URL with the query, its headers with the key.
 _TELLTALE = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
@@ -257,8 +257,10 @@ def _heard(closed: asyncio.Future[None]) -> None:
 
 
 def _failure(error: BaseException) -> TransportError:
-    kinds: Iterator[Kind] = (kind for types, kind in _KINDS if isinstance(error, types))
-    return TransportError(next(kinds, "invalid"), _words(error))
+    for kind, types in _KINDS.items():
+        if isinstance(error, types):
+            return TransportError(kind, _words(error))
+    return TransportError("invalid", _words(error))
 
 
 def _words(error: BaseException) -> str:
