@@ -758,7 +758,7 @@ completions = obj(
 ).map(ChatCompletion.model_validate)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(completions)
 def test_split_is_the_inverse(completion):
     chunks = split(completion)
@@ -887,7 +887,7 @@ odd = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(usual | usual | usual | odd, max_size=10), st.integers(0, 10))
 def test_whatever_chunks_come_there_is_a_completion_and_the_quick_way_agrees(values, look):
     """`add` alone, and `add_plain` where it may be used, make the same; looking on the way changes nothing."""

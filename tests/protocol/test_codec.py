@@ -584,7 +584,7 @@ def mutated(source: bytes, seed: int) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.sampled_from(SOURCES), st.integers(0, 2**48))
 def test_no_bytes_bring_a_foreign_exception(source, seed):
     cls, data = source
