@@ -6,7 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, Self, cast
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -99,8 +99,20 @@ async def _life_of_session() -> AsyncGenerator[aiohttp.ClientSession]:
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trace_configs=[trace],
+        response_class=_Answer,
     ) as session:
         yield session
+
+
+class _Answer(aiohttp.ClientResponse):
+    """Remembers what carried it: its connection is given back as soon as the body has ended."""
+
+    carrier: asyncio.Transport | None = None
+
+    async def start(self, connection: aiohttp.connector.Connection) -> Self:
+        self.carrier = connection.transport
+        await super().start(connection)
+        return self
 
 
 class _Attempt:
@@ -114,7 +126,7 @@ class _Attempt:
         self._connected = 0.0
         self._timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
 
-    async def run(self, session: aiohttp.ClientSession) -> tuple[aiohttp.ClientResponse, float]:
+    async def run(self, session: aiohttp.ClientSession) -> tuple[_Answer, float]:
         """The answer once its head has come, and when it was connected.
 
         Raises `TransportError`, and aiohttp's own errors.
@@ -133,7 +145,7 @@ class _Attempt:
                 )
         except TimeoutError:
             raise self._deadlines.passed(self._phase, time.monotonic()) from None
-        return answer, self._connected
+        return cast("_Answer", answer), self._connected
 
     def connected(self) -> None:
         """The connection stands: now the answer is waited for."""
@@ -155,7 +167,7 @@ class _Response:
 
     def __init__(
         self,
-        answer: aiohttp.ClientResponse,
+        answer: _Answer,
         deadlines: Deadlines,
         connected: float,
         transport: AiohttpTransport,
@@ -201,6 +213,9 @@ class _Response:
         self._watch.stop()
         self._loss.forget()
         self._answer.close()
+        carrier = self._answer.carrier
+        if carrier is not None and carrier.is_closing():
+            carrier.abort()  # what is not sent of a refused upload must not keep it open
         self._transport = None
 
     def _arrived(self, error: BaseException) -> bytes:
