@@ -12,7 +12,6 @@ import pytest
 
 from duologue import (
     APIConnectionError,
-    APIStatusError,
     AsyncClient,
     Client,
     DuologueError,
