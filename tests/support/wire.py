@@ -215,7 +215,12 @@ class WireServer:
                     answer = self._answers[min(len(self.asked), len(self._answers) - 1)]
                     self.asked.append(asked)
                 peer = Peer(sock, asked)
-                answer(peer)
+                try:
+                    answer(peer)
+                except TimeoutError:  # the client does not do what the answer waits for
+                    raise
+                except OSError:  # the client has left, which it may
+                    return
                 if not peer.open:
                     return
 

@@ -19,7 +19,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..protocol.errors import APIError
@@ -84,8 +83,9 @@ def perform(call: Call) -> Plan:
     """The steps of `call`. Raises what became of it when no answer could be had."""
     began = time.monotonic()
     info = RequestInfo(call.request.method, public_url(call.request.url))
-    until = None if call.timeout.total is None else began + call.timeout.total
-    deadlines = Deadlines(**asdict(call.timeout), until=until)
+    timeout = call.timeout
+    until = None if timeout.total is None else began + timeout.total
+    deadlines = Deadlines(timeout.connect, timeout.headers, timeout.idle, timeout.total, until)
     tries = attempts(
         call.options.max_retries,
         left=lambda: math.inf if until is None else until - time.monotonic(),

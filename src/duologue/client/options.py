@@ -59,15 +59,19 @@ class Timeout:
     """Deadlines in seconds; None waits for ever.
 
     `connect`: until the connection stands. `headers`: from there until the answer begins. `idle`: between
-    any two bytes of the answer. `total`: for the whole call, its retries and its stream included. A number
-    in the first place, as in `Timeout(10, connect=2)`, is for those of the first three that are not named;
-    so is a plain number in the place of a `Timeout`.
+    any two bytes of the answer. `total`: for the whole call, its retries and its stream included.
+    `idle_content`: between any two chunks of a stream, for gateways that send comments for ever; looked at
+    whenever bytes arrive, so `idle` still bounds a silence.
+
+    A number in the first place, as in `Timeout(10, connect=2)`, is for those of the first three that are not
+    named; so is a plain number in the place of a `Timeout`.
     """
 
     connect: float | None
     headers: float | None
     idle: float | None
     total: float | None
+    idle_content: float | None
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class Timeout:
         headers: float | None = omit,
         idle: float | None = omit,
         total: float | None = None,
+        idle_content: float | None = None,
     ) -> None:
         given = {"connect": connect, "headers": headers, "idle": idle}
         for name, seconds in given.items():
@@ -85,6 +90,7 @@ class Timeout:
                 seconds = _TIMEOUTS[name] if default is omit else default
             object.__setattr__(self, name, seconds)
         object.__setattr__(self, "total", total)
+        object.__setattr__(self, "idle_content", idle_content)
 
     @classmethod
     def of(cls, value: float | Timeout | None) -> Timeout:

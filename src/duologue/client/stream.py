@@ -40,6 +40,7 @@ class _Reading(Generic[T, R]):
         self._timings = opened.timings
         self._began = opened.began
         self._raises = options.on_truncated == "raise"
+        self._idle_content = opened.call.timeout.idle_content
         self._reader = StreamReader(
             n=opened.call.n,
             usage_asked=opened.call.usage_asked,
@@ -114,7 +115,18 @@ class _Reading(Generic[T, R]):
             return True
         if not timings.chunks and len(self._before_chunks) < ERROR_BODY_BYTES:
             self._before_chunks += data[:ERROR_BODY_BYTES]
+        self._check_content(now)
         return False
+
+    def _check_content(self, now: float) -> None:
+        """Give the stream up when bytes keep coming and chunks do not."""
+        limit = self._idle_content
+        since = self._timings.last_chunk or self._timings.headers or 0.0
+        if limit is not None and self._reader.outcome is None and now - since > limit:
+            self._reader.close("timeout", f"no chunk came for {limit:g} s (idle_content)")
+            self._timings.duration = now
+            if isinstance(self._reader.error, StreamTimeoutError):
+                self._reader.error.phase = "idle_content"
 
     def _broken(self, failure: TransportError) -> None:
         """The transport has no more to give."""

@@ -192,7 +192,7 @@ class APIConnectionError(APIError):
 
 
 class APITimeoutError(APIConnectionError):
-    """A deadline passed; `phase` is `connect`, `headers`, `idle` or `total`."""
+    """A deadline passed; `phase` is `connect`, `headers`, `idle`, `idle_content` or `total`."""
 
     phase: str | None = None
 

@@ -45,8 +45,10 @@ def build(cls: type[W], value: Any, raw: bytes | None = None, place: Place = ())
 
     Raises `Unreadable`. An instance of `cls` passes as it is.
     """
+    if isinstance(value, cls):
+        return value
     if isinstance(value, WireObject):
-        if isinstance(value, (cls, cls._variant(value.to_dict()))):
+        if isinstance(value, cls._variant(value.to_dict())):
             return cast("W", value)
         raise Unreadable(place, f"a {cls.__name__}", value)
     if not isinstance(value, Mapping):
