@@ -189,10 +189,12 @@ def _known(cls: type[WireObject], value: Any) -> Any:
         raise msgspec.ValidationError("for the tolerant path to read")
     names = _names(cls)
     known = value
-    if not value.keys() <= names:
+    unknown = value.keys() - names
+    if unknown:
         known = {name: value[name] for name in value if name in names}
-        if any(is_too_deep(value[name]) for name in value.keys() - names):
-            raise msgspec.ValidationError("for the tolerant path to refuse")
+        for name in unknown:
+            if isinstance(value[name], (dict, list)) and is_too_deep(value[name]):
+                raise msgspec.ValidationError("for the tolerant path to refuse")
     for name, many, held in _links(cls):
         inner = known.get(name)
         if inner is not None:
