@@ -21,8 +21,7 @@ from enum import Enum
 from typing import Any, NamedTuple, cast
 
 from ..types._build import Unreadable, build
-from ..types._origin import Origin
-from ..types._wire import WireObject, dump
+from ..types._wire import WireObject, dump, unknown_fields
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion import Choice as WholeChoice
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
@@ -248,7 +247,7 @@ def _merge(state: _Object, obj: WireObject, table: Table) -> None:
         value = getattr(obj, name)
         if value is not None:
             _apply(state, name, value, table.get(name))
-    for name, value in _extra(obj).items():
+    for name, value in unknown_fields(obj).items():
         _apply_unknown(state, name, value)
 
 
@@ -323,9 +322,3 @@ def _join_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return text
-
-
-def _extra(obj: WireObject) -> Mapping[str, Any]:
-    """Unknown fields; the decoder's fast path forbids them, so most objects have none to look for."""
-    origin = getattr(obj, "_wire", None)
-    return obj.wire.extra if isinstance(origin, Origin) and origin.fields is not None else {}

@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from ..types._wire import Origin
+from ..types._wire import unknown_fields
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
@@ -184,7 +184,7 @@ class StreamReader:
                 self._open.discard(index)
             elif index not in self._finished:
                 self._open.add(index)
-            if _has_message(choice):
+            if unknown_fields(choice).get("message") is not None:
                 self._met("message-in-chunk")
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -283,10 +283,3 @@ class StreamReader:
 def _audio_ended(choice: Choice) -> bool:
     audio = choice.delta.audio
     return audio is not None and audio.expires_at is not None
-
-
-def _has_message(choice: Choice) -> bool:
-    """Whether a choice of a chunk came with a whole message; only the tolerant path lets one through."""
-    origin = getattr(choice, "_wire", None)
-    fields = origin.fields if isinstance(origin, Origin) else None
-    return fields is not None and fields.get("message") is not None

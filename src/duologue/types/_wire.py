@@ -40,7 +40,18 @@ import msgspec
 from ._json import json_text, plain
 from ._origin import Origin, Place
 
-__all__ = ["ABSENT", "Open", "Origin", "Place", "Wire", "WireClass", "WireObject", "dump", "plain"]
+__all__ = [
+    "ABSENT",
+    "Open",
+    "Origin",
+    "Place",
+    "Wire",
+    "WireClass",
+    "WireObject",
+    "dump",
+    "plain",
+    "unknown_fields",
+]
 
 # The default of a field that the protocol requires and that some server leaves out all the same.
 ABSENT: Any = None
@@ -102,7 +113,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
         def __getattr__(self, name: str) -> Any:
             if not name.startswith("_"):
-                unknown = _unknown_fields(self)
+                unknown = unknown_fields(self)
                 if name in unknown:
                     return unknown[name]
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -203,7 +214,7 @@ class Wire:
     @property
     def extra(self) -> dict[str, Any]:
         """The fields that this version of the protocol does not know."""
-        return _unknown_fields(self._object)
+        return unknown_fields(self._object)
 
     @property
     def names(self) -> set[str]:
@@ -297,7 +308,8 @@ def _origin(obj: WireObject) -> Origin | None:
     return cast("Origin | None", found)
 
 
-def _unknown_fields(obj: WireObject) -> dict[str, Any]:
+def unknown_fields(obj: WireObject) -> dict[str, Any]:
+    """The fields that `obj` came with and does not know; none for one of the decoder's fast path."""
     found = _hidden(obj, "_wire")
     if not isinstance(found, Origin) or found.fields is None:
         return {}

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
+from ._loop import soon
 from ._watch import Watch, drain, loop_time
 from ._words import first_line, words_of
 from .proxy import proxy_for
@@ -228,11 +229,8 @@ class _Response:
             content.set_exception(error)
 
     def __del__(self) -> None:
-        if not self._answer.closed and not self._loop.is_closed():
-            try:
-                self._loop.call_soon_threadsafe(self.close)
-            except RuntimeError:  # the loop was closed meanwhile
-                pass
+        if not self._answer.closed:
+            soon(self._loop, self.close)
 
 
 class _Loss:
