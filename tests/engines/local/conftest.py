@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import duologue_pocket
@@ -18,6 +16,7 @@ from duologue.engine import Event, Finish, Text, Usage
 from duologue.engines.local import LocalEngine, default_engine
 from duologue.engines.local.model import Model
 from duologue.types.chat.request import ChatRequest
+from support.gguf_writer import F32, LETTERS, ModelFile
 
 
 @dataclass
@@ -88,68 +87,10 @@ def ask(pocket: LocalEngine) -> Ask:
 
 # --- model files -----------------------------------------------------------------------------------------
 
-F32, F16, Q8_0 = 0, 1, 8
-
-
-def encode_value(value: Any) -> bytes:
-    """A metadata value with its type before it."""
-    match value:
-        case bool():
-            return struct.pack("<I?", 7, value)
-        case int():
-            return struct.pack("<Ii" if value < 0 else "<IQ", 5 if value < 0 else 10, value)
-        case float():
-            return struct.pack("<If", 6, value)
-        case str():
-            return struct.pack("<I", 8) + encode_text(value)
-        case list():
-            items = [encode_value(item) for item in value]
-            kind = items[0][:4] if items else struct.pack("<I", 4)
-            return (
-                struct.pack("<I", 9) + kind + struct.pack("<Q", len(items)) + b"".join(i[4:] for i in items)
-            )
-    raise TypeError(value)
-
-
-def encode_text(text: str) -> bytes:
-    return struct.pack("<Q", len(text.encode())) + text.encode()
-
-
-def encode_tensor(array: np.ndarray, kind: int) -> bytes:
-    if kind == F32:
-        return array.astype("<f4").tobytes()
-    if kind == F16:
-        return array.astype("<f2").tobytes()
-    blocks = array.reshape(-1, 32)
-    scales = np.maximum(np.abs(blocks).max(1), 1e-9) / 127
-    packed = np.empty(len(blocks), [("d", "<f2"), ("q", "i1", (32,))])
-    packed["d"], packed["q"] = scales, np.round(blocks / scales[:, None])
-    return packed.tobytes()
-
-
-def encode_gguf(
-    metadata: dict[str, Any], tensors: dict[str, tuple[np.ndarray, int]], *, version: int = 3
-) -> bytes:
-    """A GGUF file of metadata and tensors, each with its type's number."""
-    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
-    for key, value in metadata.items():
-        head += encode_text(key) + encode_value(value)
-    body = b""
-    for name, (array, kind) in tensors.items():
-        head += encode_text(name) + struct.pack("<I", array.ndim)
-        head += struct.pack(f"<{array.ndim}Q", *array.shape[::-1]) + struct.pack("<IQ", kind, len(body))
-        body += encode_tensor(array, kind)
-        body += bytes(-len(body) % 32)
-    return head + bytes(-len(head) % 32) + body
-
-
-LETTERS = [chr(b) if chr(b).isprintable() and b not in (32, 0xA0, 0xAD) else None for b in range(256)]
-SPARE = iter(range(256, 512))
-LETTERS = [letter or chr(next(SPARE)) for letter in LETTERS]
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}</s>{% endfor %}<s>"
 
 
-class Plan:
+class Plan(ModelFile):
     """A small Llama that a test changes before it is written: 2 layers, 4 heads in 2 groups, 260 tokens."""
 
     def __init__(self) -> None:
@@ -186,14 +127,6 @@ class Plan:
             f"{name}.weight": (random.normal(0, 0.3, shape).astype(np.float32), F32)
             for name, shape in shapes.items()
         }
-
-    def encode(self) -> bytes:
-        return encode_gguf(self.metadata, self.tensors)
-
-    def write(self, folder: Path) -> Path:
-        path = folder / "file.gguf"
-        path.write_bytes(self.encode())
-        return path
 
 
 @pytest.fixture
