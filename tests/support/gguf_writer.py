@@ -45,7 +45,7 @@ def encode_text(text: str) -> bytes:
 
 
 def encode_value(value: Any) -> bytes:
-    """A metadata value with its type before it. Whole numbers take 32 bits where they fit, as in real files."""
+    """A metadata value with its type before it: whole numbers are u32 where they fit, i32 in lists."""
     match value:
         case bool():
             return struct.pack("<I?", 7, value)
@@ -58,7 +58,9 @@ def encode_value(value: Any) -> bytes:
         case str():
             return struct.pack("<I", 8) + encode_text(value)
         case list():
-            items = [encode_value(item) for item in value]
+            items = [
+                struct.pack("<Ii", 5, item) if type(item) is int else encode_value(item) for item in value
+            ]
             kind = items[0][:4] if items else struct.pack("<I", 4)
             count = struct.pack("<Q", len(items))
             return struct.pack("<I", 9) + kind + count + b"".join(item[4:] for item in items)
@@ -407,7 +409,7 @@ def tiny_model(
 def _favour(weights: dict[str, np.ndarray], head: np.ndarray, bias: np.ndarray, layers: int) -> None:
     """Add a head whose logits carry a bias: by a coordinate that is the same for all tokens, and stays so."""
     weights["token_embd.weight"][:, 0] = 2.0
-    weights["output_norm.weight"][0] = 0.0
+    weights["output_norm.weight"][0] = 1.0
     for layer in range(layers):
         for name in ("attn_output", "ffn_down"):
             weights[f"blk.{layer}.{name}.weight"][0] = 0.0
