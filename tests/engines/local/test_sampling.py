@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from duologue.engines.local.sampling import Sampler, draw, nucleus, probabilities
+from duologue.engines.local.sampling import Sampler, Sampling, draw, nucleus, probabilities
 
 LOGITS = np.array([1.0, 3.0, 2.0, -4.0], np.float32)
 logits = arrays.arrays(np.float32, st.integers(1, 30), elements=st.floats(-50, 50, width=32))
 
 
-def picks(count: int = 60, values: np.ndarray = LOGITS, **parameters) -> list[int]:
-    sampler = Sampler(**parameters)
+def picks(count: int = 60, values: np.ndarray = LOGITS, *, index: int = 0, **parameters) -> list[int]:
+    sampler = Sampler(Sampling(**parameters), len(values), index=index)
     return [sampler.pick(values) for _ in range(count)]
 
 
@@ -85,8 +85,8 @@ def test_a_tiny_top_p_is_greedy():
 
 
 @pytest.mark.parametrize("temperature", [0, 1, 2])
-def test_what_is_forbidden_is_never_picked(temperature):
-    assert 1 not in picks(temperature=temperature, forbidden=np.array([1]))
+def test_what_is_banned_is_never_picked(temperature):
+    assert 1 not in picks(temperature=temperature, banned=(1,))
     assert LOGITS[1] == 3.0
 
 

@@ -7,16 +7,15 @@ them, and stop after any.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 
-from ...engine import Event, Finish, Head, Text, Usage
-from ...types.chat.chat_completion import FinishReason
+from ...engine import Event, Head, Usage
 from ...types.chat.request import ChatRequest
-from .._stops import StopFilter
 from .llama import Cache
 from .model import Model
-from .sampling import Sampler
+from .plan import Plan, plan
+from .sampling import Logits, Sampler, likeliest, logprobs
+from .speaker import Speaker, Token
 
 __all__ = ["PREFILL_SLICE", "answer"]
 
@@ -27,84 +26,57 @@ PREFILL_SLICE = 64
 def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Iterator[list[Event]]:
     """The turns of the answer to a request. All its choices share one evaluation of the prompt.
 
-    Raises `BadRequestError` for messages that the model cannot take or that are too long for its context.
+    Raises `BadRequestError` for what the model cannot take, and for messages too long for its context.
     """
+    asked = plan(model, request)
     llama = model.weights()
-    prompt = model.prompts.write(request.messages, most=model.config.context)
     yield [Head(system_fingerprint=fingerprint)]
-    room = model.config.context - len(prompt)
-    limit = room if request.token_limit is None else min(room, request.token_limit)
-    cache = llama.cache(len(prompt) + limit)
+    cache = llama.cache(len(asked.prompt) + asked.limit)
     # The last token of the prompt is left to the choices: each begins by reading a token, as it goes on.
-    *shared, last = prompt
+    *shared, _ = asked.prompt
     for start in range(0, len(shared), PREFILL_SLICE):
         llama.forward(shared[start : start + PREFILL_SLICE], cache)
         yield []
-    live = [
-        _Choice(model, request, index, cache.fork() if index else cache, last, limit)
-        for index in range(request.n or 1)
+    choices = [
+        _Choice(model, asked, index, cache.fork() if index else cache) for index in range(asked.choices)
     ]
-    completion = 0
+    live = list(choices)
     while live:
         for choice in tuple(live):
             yield choice.turn()
-            if choice.ended:
+            if choice.speaker.ended:
                 live.remove(choice)
-                completion += choice.tokens
-    yield [Usage(prompt_tokens=len(prompt), completion_tokens=completion)]
+    yield [
+        Usage(
+            prompt_tokens=len(asked.prompt),
+            completion_tokens=sum(choice.speaker.tokens for choice in choices),
+            reasoning_tokens=sum(choice.speaker.reasoning_tokens for choice in choices),
+        )
+    ]
 
 
 class _Choice:
-    """One choice while it is written. `tokens` counts what the model has made, the end token included."""
+    """One choice while it is written."""
 
-    def __init__(
-        self, model: Model, request: ChatRequest, index: int, cache: Cache, last: int, limit: int
-    ) -> None:
-        self.ended = False
-        self.tokens = 0
-        self._model = model
+    def __init__(self, model: Model, asked: Plan, index: int, cache: Cache) -> None:
+        self.speaker = Speaker(asked, model.ends, index)
         self._llama = model.weights()
-        self._index = index
+        self._pieces = model.tokenizer.pieces
         self._cache = cache
-        self._last = last
-        self._limit = limit
-        self._sampler = Sampler(
-            temperature=1.0 if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-            seed=request.seed,
-            index=index,
-            forbidden=model.forbidden,
-        )
-        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
-        self._visible = StopFilter(request.stops)
-        self._unsaid = 0
+        self._last = asked.prompt[-1]
+        self._top = asked.top_logprobs if asked.logprobs else None
+        self._sampler = Sampler(asked.sampling, len(self._pieces), index=index)
 
     def turn(self) -> list[Event]:
         """Read the last token and pick the next."""
         logits = self._llama.logits(self._llama.forward((self._last,), self._cache))
         self._last = token = self._sampler.pick(logits)
-        self.tokens += 1
-        if token in self._model.ends:
-            return self._end("stop", self._rest())
-        self._unsaid += 1
-        text = self._visible.push(self._characters.decode(self._model.tokenizer.pieces[token]))
-        if self._visible.stopped:
-            return self._end("stop", text)
-        if self.tokens == self._limit:
-            return self._end("length", text + self._rest())
-        return self._say(text)
+        return self.speaker.push(self._token(token, logits))
 
-    def _rest(self) -> str:
-        """What was held back: a character cut off in the middle, or what might have begun a stop."""
-        return self._visible.push(self._characters.decode(b"", final=True)) + self._visible.flush()
-
-    def _end(self, reason: FinishReason, text: str) -> list[Event]:
-        self.ended = True
-        return [*self._say(text), Finish(reason, self._index)]
-
-    def _say(self, text: str) -> list[Event]:
-        """Text as an event that counts the tokens since the last one; no event for no text."""
-        if not text:
-            return []
-        tokens, self._unsaid = self._unsaid, 0
-        return [Text(text, self._index, tokens=tokens)]
+    def _token(self, token: int, logits: Logits) -> Token:
+        piece = self._pieces[token]
+        if self._top is None:
+            return Token(token, piece)
+        values = logprobs(logits)
+        top = [(self._pieces[other], float(values[other])) for other in likeliest(values, self._top)]
+        return Token(token, piece, float(values[token]), top)

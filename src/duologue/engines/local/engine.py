@@ -17,7 +17,20 @@ from .worker import Worker
 
 __all__ = ["LocalEngine"]
 
-NATIVE = ("max_completion_tokens", "max_tokens", "n", "seed", "stop", "temperature", "top_p")
+NATIVE = (
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "n",
+    "presence_penalty",
+    "seed",
+    "stop",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+)
 
 
 class LocalEngine:
