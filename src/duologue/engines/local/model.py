@@ -15,7 +15,7 @@ from .prompt import PromptWriter
 from .template import ChatTemplate
 from .tokenizer import Tokenizer
 
-__all__ = ["Model"]
+__all__ = ["ChatModel", "Model"]
 
 # Metadata keys of tokens that end an answer.
 END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
@@ -23,25 +23,39 @@ END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "token
 TOOL_CALL = "<tool_call>"
 
 
-class Model:
-    """One GGUF file. Opening it reads and checks its head; the weights are read by `weights`, once.
+class ChatModel:
+    """What a model file says about conversations, whatever computes with its weights.
 
-    `ends` are the tokens that end an answer, `forbidden` those that are never picked: control tokens that
-    end nothing, and unused ones. Raises `GGUFError` for a file that this engine cannot run.
+    `context` is the most positions of a sequence, `ends` are the tokens that end an answer, `forbidden` those
+    that are never picked: control tokens that end nothing, and unused ones. Raises `GGUFError` for a file that
+    cannot hold a conversation.
+    """
+
+    def __init__(self, file: GGUF, tokenizer: Tokenizer, context: int) -> None:
+        self.name = " ".join(file.text("general.name", "").split()) or file.path.stem
+        self.context = context
+        self.tokenizer = tokenizer
+        self.ends = frozenset(_token(file, key, len(tokenizer)) for key in END_KEYS if key in file.metadata)
+        if not self.ends:
+            raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
+        self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
+        self.prompts = PromptWriter(_template(file, tokenizer), tokenizer)
+
+    def _forbidden(self) -> frozenset[int]:
+        calls = {self.tokenizer.special[TOOL_CALL]} if TOOL_CALL in self.tokenizer.special else set()
+        return (self.tokenizer.control | self.tokenizer.unused | calls) - self.ends
+
+
+class Model(ChatModel):
+    """A file whose weights are read here, by `weights`, once. Opening it reads and checks its head.
+
+    Raises `GGUFError` for a file that this engine cannot run.
     """
 
     def __init__(self, path: str | Path) -> None:
         file = GGUF(path)
-        self.name = " ".join(file.text("general.name", "").split()) or file.path.stem
         self.config = LlamaConfig.read(file)
-        self.tokenizer = Tokenizer(file)
-        self.ends = frozenset(
-            _token(file, key, len(self.tokenizer)) for key in END_KEYS if key in file.metadata
-        )
-        if not self.ends:
-            raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
-        self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
-        self.prompts = PromptWriter(_template(file, self.tokenizer), self.tokenizer)
+        super().__init__(file, Tokenizer(file), self.config.context)
         self._file = file
         self._weights: Llama | None = None
         self._loading = threading.Lock()
@@ -53,10 +67,6 @@ class Model:
                 self._weights = Llama(self._file, self.config)
                 self._file.close()
             return self._weights
-
-    def _forbidden(self) -> frozenset[int]:
-        calls = {self.tokenizer.special[TOOL_CALL]} if TOOL_CALL in self.tokenizer.special else set()
-        return (self.tokenizer.control | self.tokenizer.unused | calls) - self.ends
 
 
 def _token(file: GGUF, key: str, vocabulary: int) -> int:

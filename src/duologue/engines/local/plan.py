@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...types.chat.request import ChatRequest
 from .forms import Form, Thoughts
-from .model import Model
+from .model import ChatModel
 from .reader import Reader
 from .sampling import Sampling
 
@@ -38,10 +38,10 @@ class Plan:
         return Reader()
 
 
-def plan(model: Model, request: ChatRequest) -> Plan:
+def plan(model: ChatModel, request: ChatRequest) -> Plan:
     """The plan of a request. Raises `BadRequestError`, with `param`, for what the model cannot honour."""
-    prompt = model.prompts.write(request.messages, most=model.config.context)
-    room = model.config.context - len(prompt)
+    prompt = model.prompts.write(request.messages, most=model.context)
+    room = model.context - len(prompt)
     limit = request.token_limit
     return Plan(
         prompt=prompt,
