@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from duologue.engines.local.gguf import GGUF, GGUFError
 from duologue.engines.local.model import Model
+from support.gguf_writer import BF16, F16, F32, Q8_0
 
 U32, U64, TEXT, ARRAY = 4, 10, 8, 9
 
@@ -37,10 +38,10 @@ def test_metadata_and_tensors_are_read(plan, tmp_path):
     plan.metadata |= {"a.flag": True, "a.negative": -5, "a.real": 0.5, "a.words": ["x", "é"], "a.none": []}
     random = np.random.default_rng(1)
     values = random.normal(size=(3, 64)).astype(np.float32)
-    plan.tensors = {"f32": (values, 0), "f16": (values, 1), "q8": (values, 8)}
+    plan.tensors = {"f32": (values, F32), "f16": (values, F16), "bf16": (values, BF16), "q8": (values, Q8_0)}
     file = GGUF(plan.write(tmp_path))
     assert file.metadata == {**plan.metadata, "llama.attention.layer_norm_rms_epsilon": np.float32(1e-5)}
-    for name, tolerance in {"f32": 0, "f16": 1e-3, "q8": 0.02}.items():
+    for name, tolerance in {"f32": 0, "f16": 1e-3, "bf16": 0.01, "q8": 0.02}.items():
         loaded = file.load(name, (3, 64))
         assert loaded.dtype == np.float32
         np.testing.assert_allclose(loaded, values, atol=tolerance, rtol=tolerance)
@@ -127,7 +128,8 @@ def test_a_tensor_type_that_is_not_read_is_named_with_the_remedy(plan, tmp_path)
     path = tmp_path / "file.gguf"
     path.write_bytes(content[:at] + struct.pack("<I", 12) + content[at + 4 :])
     with pytest.raises(
-        GGUFError, match=r"stores blk\.1\.ffn_down\.weight as Q4_K.*take the model's Q8_0 file"
+        GGUFError,
+        match=r"blk\.1\.ffn_down\.weight as Q4_K.*the model's Q8_0 file, or llama.cpp.*\[serve,gguf\]",
     ):
         Model(path)
 

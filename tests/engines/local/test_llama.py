@@ -1,43 +1,71 @@
-"""The forward pass against a second, slow and plain one; the cache."""
+"""The forward pass against a second, slow and plain one, and against llama.cpp; the cache."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from duologue.engines.local.architecture import FEATURES, LlamaConfig
 from duologue.engines.local.gguf import GGUF
-from duologue.engines.local.llama import CACHE_STEP, Llama, LlamaConfig
+from duologue.engines.local.llama import CACHE_STEP, Llama
+from support.gguf_writer import F32, ModelFile, tiny_model
+from support.llama_cpp import greedy
 
 
 @pytest.fixture
 def llama(plan, tmp_path) -> Llama:
-    file = GGUF(plan.write(tmp_path))
+    return load(plan.write(tmp_path))
+
+
+def load(path: Path) -> Llama:
+    file = GGUF(path)
     return Llama(file, LlamaConfig.read(file))
 
 
-def plain_logits(weights, ids, *, layers=2, heads=4, groups=2, epsilon=1e-5, base=10000.0):
-    """A Llama as the papers write it: one token and one head at a time, nothing kept, in float64."""
-    w = {name: array.astype(np.float64) for name, (array, _) in weights.items()}
-    states = [w["token_embd.weight"][i] for i in ids]
+def plain_logits(file: ModelFile, ids: list[int]) -> np.ndarray:
+    """A model as the papers write it: one token and one head at a time, nothing kept, in float64."""
+    w = {name: array.astype(np.float64) for name, (array, _) in file.tensors.items()}
+    architecture = file.metadata["general.architecture"]
+    of = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in file.metadata.items()
+        if key.startswith(f"{architecture}.")
+    }
+    heads, groups = of["attention.head_count"], of["attention.head_count_kv"]
+    stretch = of.get("rope.scaling.factor", 1.0)
 
     def normal(x, weight):
-        return x / np.sqrt(np.mean(x**2) + epsilon) * weight
+        return x / np.sqrt(np.mean(x**2) + of["attention.layer_norm_rms_epsilon"]) * weight
 
     def turn(x, position):
-        out = np.empty_like(x)
-        for pair in range(len(x) // 2):
-            angle = position * base ** (-2 * pair / len(x))
-            a, b = x[2 * pair], x[2 * pair + 1]
-            out[2 * pair] = a * np.cos(angle) - b * np.sin(angle)
-            out[2 * pair + 1] = a * np.sin(angle) + b * np.cos(angle)
+        out, half = np.empty_like(x), len(x) // 2
+        for pair in range(half):
+            one, other = (2 * pair, 2 * pair + 1) if architecture == "llama" else (pair, pair + half)
+            angle = position / stretch * of.get("rope.freq_base", 10000.0) ** (-pair / half)
+            if "rope_freqs.weight" in w:
+                angle /= w["rope_freqs.weight"][pair]
+            out[one] = x[one] * np.cos(angle) - x[other] * np.sin(angle)
+            out[other] = x[one] * np.sin(angle) + x[other] * np.cos(angle)
         return out
 
-    for layer in range(layers):
-        of = {name.split(".")[2]: array for name, array in w.items() if name.startswith(f"blk.{layer}.")}
-        inputs = [normal(x, of["attn_norm"]) for x in states]
-        queries = [(of["attn_q"] @ x).reshape(heads, -1) for x in inputs]
-        keys = [(of["attn_k"] @ x).reshape(groups, -1) for x in inputs]
-        values = [(of["attn_v"] @ x).reshape(groups, -1) for x in inputs]
+    states = [w["token_embd.weight"][i] for i in ids]
+    for layer in range(of["block_count"]):
+        part = {name.split(".", 2)[2]: array for name, array in w.items() if name.startswith(f"blk.{layer}.")}
+
+        def project(x, name, part=part):
+            count = heads if name == "attn_q" else groups
+            rows = (part[f"{name}.weight"] @ x + part.get(f"{name}.bias", 0)).reshape(count, -1)
+            norm = part.get(f"{name}_norm.weight")
+            return rows if norm is None else [normal(row, norm) for row in rows]
+
+        inputs = [normal(x, part["attn_norm.weight"]) for x in states]
+        queries, keys, values = (
+            [project(x, name) for x in inputs] for name in ("attn_q", "attn_k", "attn_v")
+        )
         for t, x in enumerate(states):
             seen = []
             for head in range(heads):
@@ -46,12 +74,15 @@ def plain_logits(weights, ids, *, layers=2, heads=4, groups=2, epsilon=1e-5, bas
                 scores = np.array([query @ turn(keys[s][group], s) for s in range(t + 1)])
                 scores = np.exp(scores / np.sqrt(len(query)))
                 seen.append(sum(p * values[s][group] for s, p in enumerate(scores / scores.sum())))
-            states[t] = x + of["attn_output"] @ np.concatenate(seen)
+            states[t] = x + part["attn_output.weight"] @ np.concatenate(seen)
         for t, x in enumerate(states):
-            y = normal(x, of["ffn_norm"])
-            gate = of["ffn_gate"] @ y
-            states[t] = x + of["ffn_down"] @ (gate / (1 + np.exp(-gate)) * (of["ffn_up"] @ y))
-    return w["token_embd.weight"] @ normal(states[-1], w["output_norm.weight"])
+            y = normal(x, part["ffn_norm.weight"])
+            gate = part["ffn_gate.weight"] @ y
+            states[t] = x + part["ffn_down.weight"] @ (
+                gate / (1 + np.exp(-gate)) * (part["ffn_up.weight"] @ y)
+            )
+    head = w.get("output.weight", w["token_embd.weight"])
+    return head @ normal(states[-1], w["output_norm.weight"])
 
 
 IDS = [3, 200, 41, 41, 7, 99, 255, 0, 18, 5, 5, 130]
@@ -64,7 +95,62 @@ def test_however_a_prompt_is_sliced_the_logits_are_those_of_the_plain_pass(slice
     for size in slices:
         hidden = llama.forward(IDS[at : at + size], cache)
         at += size
-    np.testing.assert_allclose(llama.logits(hidden), plain_logits(plan.tensors, IDS), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(llama.logits(hidden), plain_logits(plan, IDS), rtol=1e-3, atol=1e-4)
+
+
+def scaled(architecture: str) -> ModelFile:
+    """A model with linear scaling of its positions."""
+    file = tiny_model(architecture)
+    file.metadata |= {
+        f"{architecture}.rope.scaling.type": "linear",
+        f"{architecture}.rope.scaling.factor": 4.0,
+    }
+    return file
+
+
+def divided() -> ModelFile:
+    """A model with a tensor that divides the rotary frequencies, as Llama 3.1 has it."""
+    file = tiny_model("llama")
+    file.tensors["rope_freqs.weight"] = (np.linspace(1, 8, 8, dtype=np.float32), F32)
+    return file
+
+
+MODELS: dict[str, Callable[[], ModelFile]] = {
+    **{name: partial(tiny_model, name) for name in FEATURES},
+    "llama, scaled": partial(scaled, "llama"),
+    "qwen2, scaled": partial(scaled, "qwen2"),
+    "llama, frequencies divided": divided,
+}
+TIED: dict[str, Callable[[], ModelFile]] = {
+    f"{name}, tied": partial(tiny_model, name, tied=True) for name in FEATURES
+}
+
+
+@pytest.mark.parametrize("make", (MODELS | TIED).values(), ids=MODELS | TIED)
+def test_each_architecture_is_computed_as_the_plain_pass_does(make, tmp_path):
+    file = make()
+    llama = load(file.write(tmp_path))
+    hidden = llama.forward(IDS, llama.cache(12))
+    np.testing.assert_allclose(llama.logits(hidden), plain_logits(file, IDS), rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_each_architecture_is_computed_as_llama_cpp_does(make, tmp_path):
+    """Its greedy tokens, and the log-probabilities of the three likeliest in each place."""
+    path = make().write(tmp_path)
+    random = np.random.default_rng(7)
+    prompts = [random.integers(0, 256, random.integers(1, 60)).tolist() for _ in range(4)]
+    llama = load(path)
+    for prompt, answer in zip(prompts, greedy(path, prompts, tokens=20), strict=True):
+        cache = llama.cache(len(prompt) + 20)
+        read = prompt
+        for place in answer:
+            logits = llama.logits(llama.forward(read, cache)).astype(np.float64)
+            chances = logits - np.logaddexp.reduce(logits)
+            assert int(chances.argmax()) == place.token
+            for token, expected in place.top.items():
+                assert chances[token] == pytest.approx(expected, abs=1e-3)
+            read = [place.token]
 
 
 def test_a_fork_goes_its_own_way(llama):

@@ -8,9 +8,13 @@ import pytest
 from duologue.engines.local import LocalEngine
 from duologue.engines.local.gguf import GGUFError
 from duologue.engines.local.model import Model
+from support.gguf_writer import BF16, F16, F32, Q8_0
 
 REFUSED = {
-    "another architecture": ({"general.architecture": "gemma"}, "'gemma' model.*'llama' models only"),
+    "another architecture": (
+        {"general.architecture": "gemma"},
+        "'gemma' model.* llama, qwen2, qwen3 models only.*serve,gguf",
+    ),
     "no architecture": ({"general.architecture": None}, "general.architecture is missing"),
     "no chat template": ({"tokenizer.chat_template": None}, "has no chat template.*instruct"),
     "a template that does not parse": ({"tokenizer.chat_template": "{% for %}"}, "does not parse"),
@@ -23,7 +27,8 @@ REFUSED = {
     "a merge of unknown tokens": ({"tokenizer.ggml.merges": ["q q"]}, "merge 'q q' of unknown tokens"),
     "no token that ends an answer": ({"tokenizer.ggml.eos_token_id": None}, "no token that ends an answer"),
     "an end token out of range": ({"tokenizer.ggml.eos_token_id": 260}, "from 0 to 259"),
-    "scaled positions": ({"llama.rope.scaling.type": "yarn"}, "scales its rotary positions"),
+    "scaled positions": ({"llama.rope.scaling.type": "yarn"}, r"scaled by 'yarn'.*\[serve,gguf\]"),
+    "positions scaled by nothing": ({"llama.rope.scaling.type": "linear"}, "rope.scaling.factor is missing"),
     "heads that its groups do not divide": ({"llama.attention.head_count_kv": 3}, "groups do not divide"),
     "half-turned heads": ({"llama.rope.dimension_count": 4}, "rope.dimension_count is 4"),
     "no width": ({"llama.embedding_length": None}, "embedding_length is missing"),
@@ -33,7 +38,7 @@ REFUSED = {
     "a layer more than there is": ({"llama.block_count": 3}, r"has no tensor blk\.2\.attn_norm"),
     "a layer less than there is": (
         {"llama.block_count": 1},
-        r"'blk\.1\.attn_norm\.weight' that a plain Llama",
+        r"'blk\.1\.attn_norm\.weight' that the numpy backend does not know",
     ),
     "another width than its tensors": ({"llama.embedding_length": 64}, "of shape .* is expected"),
     "a context without end": ({"llama.context_length": 2**40}, "context_length is 1099511627776"),
@@ -53,8 +58,10 @@ def test_a_model_that_cannot_be_run_is_refused_in_one_line(changes, message, pla
 
 
 def test_a_tensor_of_another_kind_of_model_is_refused(plan, tmp_path):
-    plan.tensors["rope_freqs.weight"] = (np.ones(4, np.float32), 0)
-    with pytest.raises(GGUFError, match=r"'rope_freqs\.weight' that a plain Llama does not have"):
+    plan.tensors["blk.0.attn_q_norm.weight"] = (np.ones(8, np.float32), 0)
+    with pytest.raises(
+        GGUFError, match=r"'blk\.0\.attn_q_norm\.weight' that the numpy backend does not know in a llama"
+    ):
         Model(plan.write(tmp_path))
 
 
@@ -75,11 +82,11 @@ async def collect(engine, request):
     return [event async for event in engine.generate(request)]
 
 
-async def test_any_plain_llama_answers(plan, tmp_path, make_request):
-    """Untied, in all three tensor types: an answer of the length asked for."""
+async def test_a_model_may_have_matrices_of_any_readable_type(plan, tmp_path, make_request):
+    """Untied, in all four tensor types: an answer of the length asked for."""
     plan.tensors["output.weight"] = plan.tensors["token_embd.weight"]
     for index, (name, (array, _)) in enumerate(plan.tensors.items()):
-        plan.tensors[name] = (array, (0, 1, 8)[index % 3] if array.ndim > 1 else 0)
+        plan.tensors[name] = (array, (F32, F16, BF16, Q8_0)[index % 4] if array.ndim > 1 else F32)
     engine = LocalEngine(plan.write(tmp_path))
     events = await collect(engine, make_request("the", max_tokens=5, temperature=0))
     prompt = ["<s>", "u", "s", "e", "r", ":", "th", "e", "</s>", "<s>"]

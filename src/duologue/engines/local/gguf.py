@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from ...protocol.errors import DuologueError
 
-__all__ = ["GGUF", "GGUFError", "TensorInfo"]
+__all__ = ["GGUF", "LLAMA_CPP", "GGUFError", "TensorInfo"]
+
+# What runs most models that this engine does not, as the remedy at the end of an error.
+LLAMA_CPP = "llama.cpp may run it: pip install 'duologue[serve,gguf]'"
 
 VERSIONS = (2, 3)
 # The metadata may take this many bytes, and hold this many values, array items included.
@@ -36,11 +39,17 @@ STRING, ARRAY = 8, 9
 
 # Tensor types by their number in the file: the name, and how many values a block of how many bytes holds.
 Q8_0_BLOCK = np.dtype([("scale", "<f2"), ("values", "i1", (32,))])
-READABLE = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 8: ("Q8_0", 32, Q8_0_BLOCK.itemsize)}
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30
+READABLE = {
+    F32: ("F32", 1, 4),
+    F16: ("F16", 1, 2),
+    BF16: ("BF16", 1, 2),
+    Q8_0: ("Q8_0", 32, Q8_0_BLOCK.itemsize),
+}
 UNREADABLE = {
     2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K",
     14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
-    22: "IQ2_S", 23: "IQ4_XS", 28: "F64", 29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+    22: "IQ2_S", 23: "IQ4_XS", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
 }  # fmt: skip
 
 
@@ -139,15 +148,7 @@ class GGUF:
         """A fresh float32 array of a tensor that must have this shape."""
         self.check(name, shape)
         info = self.tensors[name]
-        raw = self.slice(info.offset, info.size)
-        if info.type == 8:
-            blocks = np.frombuffer(raw, Q8_0_BLOCK)
-            values = blocks["values"].astype(np.float32)
-            with np.errstate(invalid="ignore"):  # what is not finite is found in the logits
-                values *= blocks["scale"].astype(np.float32)[:, None]
-        else:
-            values = np.frombuffer(raw, "<f4" if info.type == 0 else "<f2").astype(np.float32)
-        return values.reshape(shape)
+        return _decode(self.slice(info.offset, info.size), info.type).reshape(shape)
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raise `GGUFError` unless the tensor is there, with this shape and a type that can be read."""
@@ -160,8 +161,22 @@ class GGUF:
             kind = UNREADABLE.get(info.type, f"type {info.type}")
             readable = ", ".join(name for name, _, _ in READABLE.values())
             raise self.error(
-                f"stores {name} as {kind}, and this engine reads {readable}; take the model's Q8_0 file"
+                f"stores {name} as {kind}, and the numpy backend reads {readable}; take the model's Q8_0 file, "
+                f"or {LLAMA_CPP}"
             )
+
+
+def _decode(raw: bytes, kind: int) -> NDArray[np.float32]:
+    """The values of a tensor of a readable type."""
+    if kind == BF16:  # the upper half of a float32
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if kind != Q8_0:
+        return np.frombuffer(raw, "<f4" if kind == F32 else "<f2").astype(np.float32)
+    blocks = np.frombuffer(raw, Q8_0_BLOCK)
+    values = blocks["values"].astype(np.float32)
+    with np.errstate(invalid="ignore"):  # what is not finite is found in the logits
+        values *= blocks["scale"].astype(np.float32)[:, None]
+    return values
 
 
 class _Cursor:

@@ -1,4 +1,4 @@
-"""A Llama's forward pass in numpy, float32: token ids in, logits out, with a cache of keys and values.
+"""The forward pass of a Llama and its kin in numpy, float32: token ids in, logits out, and a cache between.
 
 Arrays are named by their axes: T tokens of this call, P positions in the cache, D the model's width, H query
 heads, G key/value groups (heads of keys and values), R = H / G query heads to a group, E a head's width,
@@ -7,108 +7,23 @@ V the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .architecture import LlamaConfig
 from .gguf import GGUF
 
 __all__ = ["Cache", "Llama", "LlamaConfig"]
 
 Array = NDArray[np.float32]
 
-MAX_CONTEXT = 2**20
 # A cache starts with room for this many positions, and doubles when it is full.
 CACHE_STEP = 128
 # What is added to the score of a position that a token may not see.
 HIDDEN = -1e30
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaConfig:
-    """The sizes of a model; `context` is the most positions a sequence may have."""
-
-    layers: int
-    width: int
-    heads: int
-    groups: int
-    head_width: int
-    feed_forward: int
-    vocabulary: int
-    context: int
-    epsilon: float
-    rope_base: float
-    tied: bool
-
-    @classmethod
-    def read(cls, file: GGUF) -> Self:
-        """The sizes a GGUF file states, checked against each other and against its tensors.
-
-        Raises `GGUFError` for anything but a plain Llama.
-        """
-        architecture = file.text("general.architecture")
-        if architecture != "llama":
-            raise file.error(f"holds a {architecture[:40]!r} model, and this engine runs 'llama' models only")
-        if file.metadata.get("llama.rope.scaling.type", "none") != "none":
-            raise file.error("scales its rotary positions, which this engine does not do; take another model")
-        most = len(file)
-        width = file.integer("llama.embedding_length", 1, most)
-        heads = file.integer("llama.attention.head_count", 1, width)
-        head_width = file.integer("llama.attention.key_length", 2, most, width // heads)
-        config = cls(
-            layers=file.integer("llama.block_count", 1, len(file.tensors)),
-            width=width,
-            heads=heads,
-            groups=file.integer("llama.attention.head_count_kv", 1, heads, heads),
-            head_width=head_width,
-            feed_forward=file.integer("llama.feed_forward_length", 1, most),
-            vocabulary=len(file.texts("tokenizer.ggml.tokens")),
-            context=file.integer("llama.context_length", 1, MAX_CONTEXT),
-            epsilon=file.number("llama.attention.layer_norm_rms_epsilon"),
-            rope_base=file.number("llama.rope.freq_base", 10000.0),
-            tied="output.weight" not in file.tensors,
-        )
-        file.integer("llama.attention.value_length", head_width, head_width, head_width)
-        file.integer("llama.rope.dimension_count", head_width, head_width, head_width)
-        if head_width % 2 or heads % config.groups:
-            raise file.error("has an odd head size, or heads that its groups do not divide; convert it again")
-        config._check_tensors(file)
-        return config
-
-    def _check_tensors(self, file: GGUF) -> None:
-        expected = dict(self._tensors())
-        for name, shape in expected.items():
-            file.check(name, shape)
-        for name in file.tensors:
-            if name not in expected:
-                raise file.error(f"has a tensor {name[:60]!r} that a plain Llama does not have; take another")
-
-    def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield "token_embd.weight", (self.vocabulary, self.width)
-        yield "output_norm.weight", (self.width,)
-        if not self.tied:
-            yield "output.weight", (self.vocabulary, self.width)
-        for layer in range(self.layers):
-            for name, shape in self.layer_shapes().items():
-                yield f"blk.{layer}.{name}.weight", shape
-
-    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The tensors of one layer and their shapes, (out, in) for a matrix."""
-        queries, keys = self.heads * self.head_width, self.groups * self.head_width
-        return {
-            "attn_norm": (self.width,),
-            "attn_q": (queries, self.width),
-            "attn_k": (keys, self.width),
-            "attn_v": (keys, self.width),
-            "attn_output": (self.width, queries),
-            "ffn_norm": (self.width,),
-            "ffn_gate": (self.feed_forward, self.width),
-            "ffn_up": (self.feed_forward, self.width),
-            "ffn_down": (self.width, self.feed_forward),
-        }
 
 
 class Cache:
@@ -147,10 +62,12 @@ class Cache:
 
 
 class _Layer(NamedTuple):
-    """The weights of one layer, matrices as (in, out)."""
+    """The weights of one layer, matrices as (in, out); None for what the architecture does not have."""
 
     attention_norm: Array
     query_key_value: Array
+    bias: Array | None
+    head_norms: Array | None  # [H + G, E]
     attention_output: Array
     feed_forward_norm: Array
     gate_up: Array
@@ -170,7 +87,10 @@ class Llama:
         self._head = head.T
         self._layers = [_load_layer(file, config, index) for index in range(config.layers)]
         exponents = np.arange(0, config.head_width, 2) / config.head_width
-        self._frequencies = config.rope_base**-exponents
+        self._frequencies = config.rope_base**-exponents / config.rope_factor
+        if config.rope_divisors:
+            with np.errstate(all="ignore"):  # what is not finite is found in the logits
+                self._frequencies /= file.load("rope_freqs.weight", (config.head_width // 2,))
 
     def cache(self, limit: int) -> Cache:
         """An empty cache for a sequence of at most `limit` positions."""
@@ -193,7 +113,9 @@ class Llama:
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, memory in zip(self._layers, cache.values, strict=True):
                 mixed = self._normal(x, layer.attention_norm) @ layer.query_key_value
-                self._rotate(mixed, turns)
+                if layer.bias is not None:
+                    mixed += layer.bias
+                self._rotate(mixed, layer.head_norms, turns)
                 fresh = mixed[:, split:].reshape(count, 2, config.groups, config.head_width)
                 memory[:, :, start:end] = fresh.transpose(1, 2, 0, 3)
                 x += self._attend(mixed[:, :split], memory[:, :, :end], mask) @ layer.attention_output
@@ -208,10 +130,9 @@ class Llama:
         return logits
 
     def _normal(self, x: Array, weight: Array) -> Array:
-        """The root-mean-square norm [T, D]."""
-        config = self.config
-        scale = np.sqrt(np.vecdot(x, x) / np.float32(config.width) + np.float32(config.epsilon))
-        normal: Array = x / scale[:, None] * weight
+        """The root-mean-square norm over the last axis."""
+        scale = np.sqrt(np.vecdot(x, x) / np.float32(x.shape[-1]) + np.float32(self.config.epsilon))
+        normal: Array = x / scale[..., None] * weight
         return normal
 
     def _rotations(self, start: int, count: int) -> NDArray[np.complex64]:
@@ -226,11 +147,17 @@ class Llama:
         factors[:, : config.heads] *= np.float32(config.head_width**-0.5)
         return factors
 
-    def _rotate(self, mixed: Array, turns: NDArray[np.complex64]) -> None:
-        """Turn queries and keys by their position, in place: each pair of neighbours is a complex number."""
+    def _rotate(self, mixed: Array, norms: Array | None, turns: NDArray[np.complex64]) -> None:
+        """Normalise queries and keys, and turn them by their position, in place.
+
+        Each pair of neighbours is a complex number.
+        """
         heads = turns.shape[1]
         width = self.config.head_width
-        pairs = mixed[:, : heads * width].reshape(len(mixed), heads, width).view(np.complex64)
+        turned = mixed[:, : heads * width].reshape(len(mixed), heads, width)
+        if norms is not None:
+            turned[:] = self._normal(turned, norms)
+        pairs = turned.view(np.complex64)
         pairs *= turns
 
     def _attend(self, queries: Array, memory: Array, mask: Array | None) -> Array:
@@ -269,18 +196,40 @@ def _gated(gate_up: Array) -> Array:
 
 
 def _load_layer(file: GGUF, config: LlamaConfig, index: int) -> _Layer:
-    weights = {
-        name: file.load(f"blk.{index}.{name}.weight", shape) for name, shape in config.layer_shapes().items()
-    }
+    weights = {name: file.load(f"blk.{index}.{name}", shape) for name, shape in config.layer_shapes().items()}
+    if config.features.halves:
+        for name in weights:
+            if name.startswith(("attn_q", "attn_k")):
+                weights[name] = _pair_neighbours(weights[name], config.head_width)
 
     def join(*names: str) -> Array:
-        return np.ascontiguousarray(np.concatenate([weights[name] for name in names]).T)
+        return np.concatenate([weights[name] for name in names])
 
+    def matrix(*names: str) -> Array:
+        return np.ascontiguousarray(join(*(f"{name}.weight" for name in names)).T)
+
+    bias = head_norms = None
+    if config.features.biases:
+        bias = join("attn_q.bias", "attn_k.bias", "attn_v.bias")
+    if config.features.head_norms:
+        queries = np.tile(weights["attn_q_norm.weight"], (config.heads, 1))
+        head_norms = np.concatenate([queries, np.tile(weights["attn_k_norm.weight"], (config.groups, 1))])
     return _Layer(
-        attention_norm=weights["attn_norm"],
-        query_key_value=join("attn_q", "attn_k", "attn_v"),
-        attention_output=join("attn_output"),
-        feed_forward_norm=weights["ffn_norm"],
-        gate_up=join("ffn_gate", "ffn_up"),
-        down=join("ffn_down"),
+        attention_norm=weights["attn_norm.weight"],
+        query_key_value=matrix("attn_q", "attn_k", "attn_v"),
+        bias=bias,
+        head_norms=head_norms,
+        attention_output=matrix("attn_output"),
+        feed_forward_norm=weights["ffn_norm.weight"],
+        gate_up=matrix("ffn_gate", "ffn_up"),
+        down=matrix("ffn_down"),
     )
+
+
+def _pair_neighbours(rows: Array, width: int) -> Array:
+    """The rows of heads with the rotary pairs i and i + E / 2, in an order that has each pair side by side.
+
+    Where queries and keys have the same order, attention is the same in any.
+    """
+    halves = rows.reshape(-1, 2, width // 2, *rows.shape[1:])
+    return halves.swapaxes(1, 2).reshape(rows.shape)
