@@ -292,6 +292,30 @@ def test_each_event_makes_its_deltas(script, expected, finish):
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * len(expected) + [finish]
 
 
+OLD_FORM: dict[str, Any] = {"functions": [{"name": "f"}]}
+
+
+@pytest.mark.parametrize("finish", [[], [Finish("tool_calls")]], ids=["no finish", "finish"])
+def test_who_offers_functions_is_answered_in_their_form(finish):
+    """`functions` is the old form of tools: a call is a `function_call`, and so is the finish reason."""
+    chunks = stream(ToolCall("f"), ToolArguments("{"), ToolArguments("}"), *finish, **OLD_FORM)
+    assert deltas(chunks) == [
+        NULL_ROLE,
+        {"function_call": {"name": "f", "arguments": ""}},
+        {"function_call": {"arguments": "{"}},
+        {"function_call": {"arguments": "}"}},
+        {},
+    ]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "function_call"
+
+
+def test_the_old_form_has_one_call():
+    write = writer(request(**OLD_FORM))
+    write.write(ToolCall("f"))
+    with pytest.raises(InternalServerError, match="allow only one"):
+        write.write(ToolCall("f", index=1))
+
+
 def test_logprobs_travel_with_their_text():
     """Logprobs stand in the very chunk of their text, under `content`, the other list null."""
     chunk = stream(Text("Hé", logprobs=[LOGPROB]))[1]

@@ -65,6 +65,8 @@ class ChunkWriter:
         }
         self._call_id = call_id
         self._usage_asked = usage_always or request.include_usage
+        # Who offers `functions`, the old form of tools, is answered in the old form.
+        self._legacy = bool(request.functions)
         self._choices = [_Choice(index) for index in range(request.n or 1)]
         self._usage: Usage | None = None
         self._started = False
@@ -148,6 +150,10 @@ class ChunkWriter:
             raise _invalid(f"tool call {event.index} where call {len(choice.calls)} was due")
         frames = self._open(choice, content=False)
         choice.calls[event.index] = event.type
+        if self._legacy:
+            if event.index:
+                raise _invalid("a second call, where 'functions' allow only one")
+            return frames + self._chunk(choice, {"function_call": {"name": event.name, "arguments": ""}})
         body = {"name": event.name, ("input" if event.type == "custom" else "arguments"): ""}
         call = {
             "index": event.index,
@@ -165,6 +171,8 @@ class ChunkWriter:
         self._tally(choice, event.text, event.tokens)
         if not event.text:
             return b""
+        if self._legacy:
+            return self._chunk(choice, {"function_call": {"arguments": event.text}})
         body = {("input" if kind == "custom" else "arguments"): event.text}
         return self._chunk(choice, {"tool_calls": [{"index": event.index, kind: body}]})
 
@@ -227,6 +235,8 @@ class ChunkWriter:
 
     def _finish(self, choice: _Choice, reason: str) -> bytes:
         choice.finished = True
+        if self._legacy and reason == "tool_calls":
+            reason = "function_call"
         return self._chunk(choice, {}, None, reason)
 
     def _chunk(
