@@ -95,7 +95,7 @@ def test_however_a_prompt_is_sliced_the_logits_are_those_of_the_plain_pass(slice
     for size in slices:
         hidden = llama.forward(IDS[at : at + size], cache)
         at += size
-    np.testing.assert_allclose(llama.logits(hidden), plain_logits(plan, IDS), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(llama.logits(hidden)[-1], plain_logits(plan, IDS), rtol=1e-3, atol=1e-4)
 
 
 def scaled(architecture: str) -> ModelFile:
@@ -131,7 +131,7 @@ def test_each_architecture_is_computed_as_the_plain_pass_does(make, tmp_path):
     file = make()
     llama = load(file.write(tmp_path))
     hidden = llama.forward(IDS, llama.cache(12))
-    np.testing.assert_allclose(llama.logits(hidden), plain_logits(file, IDS), rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(llama.logits(hidden)[-1], plain_logits(file, IDS), rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
@@ -145,7 +145,7 @@ def test_each_architecture_is_computed_as_llama_cpp_does(make, tmp_path):
         cache = llama.cache(len(prompt) + 20)
         read = prompt
         for place in answer:
-            logits = llama.logits(llama.forward(read, cache)).astype(np.float64)
+            logits = llama.logits(llama.forward(read, cache))[-1].astype(np.float64)
             chances = logits - np.logaddexp.reduce(logits)
             assert int(chances.argmax()) == place.token
             for token, expected in place.top.items():
@@ -162,7 +162,22 @@ def test_a_fork_goes_its_own_way(llama):
     for token, hidden in ((1, first), (2, second)):
         alone = llama.cache(10)
         expected = llama.forward([*IDS[:4], token], alone)
-        np.testing.assert_allclose(hidden, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(hidden[-1], expected[-1], rtol=1e-4, atol=1e-5)
+
+
+def test_every_token_of_a_call_has_its_logits(llama, plan):
+    """Tokens read together give what they give when they are read one by one."""
+    together = llama.logits(llama.forward(IDS, llama.cache(12)))
+    for count in range(1, 13):
+        np.testing.assert_allclose(together[count - 1], plain_logits(plan, IDS[:count]), rtol=1e-3, atol=1e-4)
+
+
+def test_a_sequence_that_is_cut_back_goes_on_from_there(llama):
+    cache = llama.cache(12)
+    llama.forward(IDS, cache)
+    cache.length = 4
+    again = llama.forward(IDS[4:9], cache)
+    np.testing.assert_allclose(again, llama.forward(IDS[:9], llama.cache(9))[4:], rtol=1e-4, atol=1e-5)
 
 
 def test_the_cache_grows_with_the_sequence_up_to_its_limit(llama):

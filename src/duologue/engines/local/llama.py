@@ -97,9 +97,10 @@ class Llama:
         return Cache(self.config, limit)
 
     def forward(self, ids: Sequence[int], cache: Cache) -> Array:
-        """Append tokens to the sequence; return the last one's hidden state [D].
+        """Append tokens to the sequence; return their hidden states [T, D].
 
-        Raises `ValueError` where the sequence would outgrow its cache's limit.
+        A sequence is cut back by setting its cache's `length`. Raises `ValueError` where it would outgrow the
+        cache's limit.
         """
         config = self.config
         count, start = len(ids), cache.length
@@ -120,13 +121,13 @@ class Llama:
                 memory[:, :, start:end] = fresh.transpose(1, 2, 0, 3)
                 x += self._attend(mixed[:, :split], memory[:, :, :end], mask) @ layer.attention_output
                 x += _gated(self._normal(x, layer.feed_forward_norm) @ layer.gate_up) @ layer.down
-        last: Array = x[-1]
-        return last
+        states: Array = x
+        return states
 
     def logits(self, hidden: Array) -> Array:
-        """What the model gives each token of the vocabulary [V] as the next one, before any softmax."""
+        """What the model gives each token of the vocabulary [T, V] as the next one, before any softmax."""
         with np.errstate(over="ignore", invalid="ignore"):
-            logits: Array = (self._normal(hidden[None], self._norm) @ self._head)[0]
+            logits: Array = self._normal(hidden, self._norm) @ self._head
         return logits
 
     def _normal(self, x: Array, weight: Array) -> Array:

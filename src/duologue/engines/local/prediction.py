@@ -1,0 +1,59 @@
+"""The protocol's predicted output: text that the answer will largely repeat, as guesses at its next tokens.
+
+A model reads many tokens at once in little more time than one. So the guesses are read behind the last token,
+and the answer's own next tokens are picked from what the model makes of them, each as it would be without:
+where a guess turns out right, the pick behind it has been computed already. The rest is read in vain.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+__all__ = ["MAX_DRAFT", "Draft"]
+
+# The most tokens that are guessed ahead at a time.
+MAX_DRAFT = 16
+
+
+class Draft:
+    """Guesses at one choice's next tokens. `accepted` and `rejected` count those that were right and wrong.
+
+    It follows the prediction as the choice does. Where the choice departs from it, the draft takes it up again
+    further on, where the choice's last two tokens stand in it.
+    """
+
+    def __init__(self, predicted: list[int]) -> None:
+        self.accepted = 0
+        self.rejected = 0
+        self._predicted = predicted
+        self._places: dict[tuple[int, int], list[int]] = {}  # where the text behind a pair of tokens begins
+        for at, pair in enumerate(pairwise(predicted), 2):
+            self._places.setdefault(pair, []).append(at)
+        self._at = 0
+        self._lost = False
+        self._last = -1
+
+    def propose(self, most: int) -> Sequence[int]:
+        """The next guesses, not more than `most`; none while the choice goes its own way."""
+        return () if self._lost else self._predicted[self._at : self._at + min(most, MAX_DRAFT)]
+
+    def follow(self, guesses: Sequence[int], picked: Sequence[int]) -> None:
+        """Take what the choice has said where these guesses were made: as far as they were right, and one more."""
+        right = sum(guess == token for guess, token in zip(guesses, picked, strict=False))
+        self.accepted += right
+        self.rejected += len(guesses) - right
+        for token in picked:
+            self._step(token)
+
+    def _step(self, token: int) -> None:
+        if not self._lost and self._predicted[self._at : self._at + 1] == [token]:
+            self._at += 1
+        else:
+            places = self._places.get((self._last, token), [])
+            found = bisect_left(places, self._at)
+            self._lost = found == len(places)
+            if not self._lost:
+                self._at = places[found]
+        self._last = token
