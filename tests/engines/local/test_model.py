@@ -18,7 +18,7 @@ REFUSED = {
     "no architecture": ({"general.architecture": None}, "general.architecture is missing"),
     "no chat template": ({"tokenizer.chat_template": None}, "has no chat template.*instruct"),
     "a template that does not parse": ({"tokenizer.chat_template": "{% for %}"}, "does not parse"),
-    "another kind of tokenizer": ({"tokenizer.ggml.model": "llama"}, "'llama' tokenizer.*gpt-2, qwen2"),
+    "another kind of tokenizer": ({"tokenizer.ggml.model": "llama"}, "'llama' tokenizer.*gpt-2, .*qwen2"),
     "another family of tokenizers": ({"tokenizer.ggml.pre": "tekken"}, "family 'tekken'"),
     "no tokens": ({"tokenizer.ggml.tokens": None}, "tokenizer.ggml.tokens is missing"),
     "tokens that are numbers": ({"tokenizer.ggml.tokens": [1, 2]}, "must be a list of texts"),

@@ -95,6 +95,18 @@ CUTS = {
         ("x\n\n y", ["x", "\n\n", " y"]),
         ("½x²", ["½", "x", "²"]),
     ],
+    "smollm": [
+        ("it's 123", ["it", "'s", " ", "1", "2", "3"]),
+        ("a  1", ["a", "  ", "1"]),
+        ("a  b", ["a", " ", " b"]),
+        ("a 1 b", ["a", " ", "1", " b"]),
+        ("x\n\n y", ["x", "\n\n", " y"]),
+    ],
+    "llama-bpe": [
+        ("it's 1234567", ["it", "'s", " ", "123", "456", "7"]),
+        ("(word)", ["(word", ")"]),
+        ("a!\n\nb", ["a", "!\n\n", "b"]),
+    ],
 }
 
 
@@ -122,6 +134,16 @@ def test_where_a_family_cuts_words(family, text, words, plan, tmp_path):
     }
     tokenizer = Tokenizer(GGUF(plan.write(tmp_path)))
     assert [tokenizer.pieces[i].decode() for i in tokenizer.encode(text)] == words
+
+
+@pytest.mark.parametrize(("family", "pieces"), [("llama-bpe", ["xyz"]), ("qwen2", ["x", "y", "z"])])
+def test_a_word_that_is_a_token_stays_whole_where_its_family_says_so(family, pieces, plan, tmp_path):
+    """Even if no merges make it."""
+    tokens = plan.metadata["tokenizer.ggml.tokens"]
+    tokens[tokens.index("Ġth")] = "xyz"
+    plan.metadata |= {"tokenizer.ggml.pre": family, "tokenizer.ggml.merges": ["t h"]}
+    tokenizer = Tokenizer(GGUF(plan.write(tmp_path)))
+    assert [tokenizer.pieces[i].decode() for i in tokenizer.encode("xyz")] == pieces
 
 
 def test_lone_surrogates_do_not_break_it(model):

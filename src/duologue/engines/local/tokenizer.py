@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from .gguf import GGUF
 
@@ -20,13 +21,33 @@ NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 MEMO_LENGTH = 32
 MEMO_WORDS = 8192
 
-# The patterns of the model families, in the regular expressions of other libraries' spelling:
-# \p{L} a letter, \p{N} a number, \s white space. `_pattern` writes them in Python's.
+
+class Family(NamedTuple):
+    """How the tokenizers of a family cut a text into words; `whole` if a word that is a token is never merged.
+
+    The pattern is in the regular expressions of other libraries' spelling: \\p{L} a letter, \\p{N} a number,
+    \\s white space. `_pattern` writes it in Python's.
+    """
+
+    pattern: str
+    whole: bool = False
+
+
 CONTRACTIONS = r"'s|'t|'re|'ve|'m|'ll|'d"
-PATTERNS = {
-    "gpt-2": rf"{CONTRACTIONS}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+",
-    "qwen2": rf"(?i:{CONTRACTIONS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORDS = rf"(?i:{CONTRACTIONS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+"
+GPT2 = Family(rf"{CONTRACTIONS}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+")
+# GPT-2's, after each number has been set apart; so white space before a number is like that before the end.
+DIGITS = Family(rf"\p{{N}}|{CONTRACTIONS}| ?\p{{L}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?![^\s\p{{N}}])|\s+")
+QWEN2 = Family(rf"{WORDS}|\p{{N}}|{REST}")
+LLAMA3 = Family(rf"{WORDS}|\p{{N}}{{1,3}}|{REST}", whole=True)
+# By the names that files have for them.
+FAMILIES: Mapping[str, Family] = {
+    **dict.fromkeys(("gpt-2", "phi-2", "olmo", "mpt", "jais"), GPT2),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), DIGITS),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan"), QWEN2),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2"), LLAMA3),
+    **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), LLAMA3._replace(whole=False)),
 }
 
 
@@ -40,8 +61,8 @@ class Tokenizer:
 
     def __init__(self, file: GGUF) -> None:
         model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
-        if model != "gpt2" or family not in PATTERNS:
-            known = ", ".join(PATTERNS)
+        if model != "gpt2" or family not in FAMILIES:
+            known = ", ".join(FAMILIES)
             raise file.error(
                 f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and this engine knows 'gpt2' "
                 f"tokenizers of the families {known}; take another model"
@@ -65,7 +86,8 @@ class Tokenizer:
             raise file.error(f"lacks {len(missing)} of the 256 byte tokens; convert the model again")
         self._bytes = {byte: plain[letter] for letter, byte in letters.items()}
         self._merges = _merges(file, plain)
-        self._words = _pattern(PATTERNS[family])
+        self._words = _pattern(FAMILIES[family].pattern)
+        self._whole = {self.pieces[i]: i for i in plain.values()} if FAMILIES[family].whole else {}
         self._special = _alternatives(self.special)
         self._remembered = functools.lru_cache(MEMO_WORDS)(self._merge)
 
@@ -105,7 +127,10 @@ class Tokenizer:
 
         The pieces are a linked list over their first byte's position, so a long word costs n log n.
         """
-        ids = [self._bytes[byte] for byte in word.encode("utf-8", "replace")]
+        spelled = word.encode("utf-8", "replace")
+        if spelled in self._whole:
+            return (self._whole[spelled],)
+        ids = [self._bytes[byte] for byte in spelled]
         end = len(ids)
         after = list(range(1, end + 1))
         before = list(range(-1, end - 1))
@@ -174,6 +199,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     numbers = r"\d" + _other_numbers()
     return re.compile(
         pattern.replace(r"[^\s\p{L}\p{N}]", rf"(?:(?![{space}])[\W_])")
+        .replace(r"[^\s\p{N}]", rf"[^{space}{numbers}]")
         .replace(r"[^\r\n\p{L}\p{N}]", r"(?:(?![\r\n])[\W_])")
         .replace(r"\p{L}", rf"[^\W_{numbers}]")
         .replace(r"\p{N}", rf"[{numbers}]")
