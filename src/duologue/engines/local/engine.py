@@ -24,6 +24,7 @@ NATIVE = (
     "max_completion_tokens",
     "max_tokens",
     "n",
+    "prediction",
     "presence_penalty",
     "seed",
     "stop",

@@ -54,5 +54,14 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         grammar=None,
         form=None,
         thoughts=None,
-        prediction=None,
+        prediction=_predicted(model, request),
     )
+
+
+def _predicted(model: ChatModel, request: ChatRequest) -> list[int] | None:
+    """The ids of the predicted output."""
+    if request.prediction is None:
+        return None
+    content = request.prediction.content
+    text = content if isinstance(content, str) else "".join(part.text for part in content)
+    return model.tokenizer.encode(text)
