@@ -11,7 +11,7 @@ import pytest
 
 from duologue.engines.local.architecture import FEATURES, LlamaConfig
 from duologue.engines.local.gguf import GGUF
-from duologue.engines.local.llama import CACHE_STEP, Llama
+from duologue.engines.local.llama import CACHE_STEP, Cache, Llama
 from support.gguf_writer import F32, ModelFile, tiny_model
 from support.llama_cpp import greedy
 
@@ -172,12 +172,47 @@ def test_every_token_of_a_call_has_its_logits(llama, plan):
         np.testing.assert_allclose(together[count - 1], plain_logits(plan, IDS[:count]), rtol=1e-3, atol=1e-4)
 
 
-def test_a_sequence_that_is_cut_back_goes_on_from_there(llama):
+def prompts(llama: Llama, count: int) -> list[Cache]:
+    """Sequences of different lengths, read."""
+    caches = [llama.cache(40) for _ in range(count)]
+    for index, cache in enumerate(caches):
+        llama.forward(IDS[: 3 + index], cache)
+    return caches
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_what_is_decoded_together_is_the_same_to_the_last_bit_as_alone(llama, count):
+    together, alone = prompts(llama, count), prompts(llama, count)
+    for token in IDS:
+        states = llama.decode([token ^ index for index in range(count)], together)
+        logits = llama.logits(states)
+        for index, cache in enumerate(alone):
+            own = llama.decode([token ^ index], [cache])
+            assert np.array_equal(own, states[index : index + 1])
+            assert np.array_equal(llama.logits(own), logits[index : index + 1])
+
+
+def test_tokens_of_one_sequence_decoded_together_are_the_same_to_the_last_bit_as_in_turn(llama):
+    (together,), (alone,) = prompts(llama, 1), prompts(llama, 1)
+    states = llama.decode(IDS, [together] * len(IDS))
+    assert np.array_equal(states, np.concatenate([llama.decode([token], [alone]) for token in IDS]))
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_decoding_computes_what_the_plain_pass_does(make, tmp_path):
+    file = make()
+    llama = load(file.write(tmp_path))
     cache = llama.cache(12)
-    llama.forward(IDS, cache)
-    cache.length = 4
-    again = llama.forward(IDS[4:9], cache)
-    np.testing.assert_allclose(again, llama.forward(IDS[:9], llama.cache(9))[4:], rtol=1e-4, atol=1e-5)
+    llama.forward(IDS[:5], cache)
+    states = llama.decode(IDS[5:], [cache] * 7)
+    np.testing.assert_allclose(llama.logits(states)[-1], plain_logits(file, IDS), rtol=1e-3, atol=2e-4)
+
+
+def test_a_sequence_that_is_cut_back_goes_on_from_there(llama):
+    (cache,), (other,) = prompts(llama, 1), prompts(llama, 1)
+    llama.decode(IDS, [cache] * len(IDS))
+    cache.length = other.length
+    assert np.array_equal(llama.decode([7], [cache]), llama.decode([7], [other]))
 
 
 def test_the_cache_grows_with_the_sequence_up_to_its_limit(llama):

@@ -7,7 +7,7 @@ V the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,38 +97,76 @@ class Llama:
         return Cache(self.config, limit)
 
     def forward(self, ids: Sequence[int], cache: Cache) -> Array:
-        """Append tokens to the sequence; return their hidden states [T, D].
+        """Append tokens to a sequence, all at once; return their hidden states [T, D].
 
-        A sequence is cut back by setting its cache's `length`. Raises `ValueError` where it would outgrow the
-        cache's limit.
+        Raises `ValueError` where the sequence would outgrow its cache's limit.
         """
-        config = self.config
         count, start = len(ids), cache.length
         cache.reserve(count)
         end = cache.length = start + count
-        turns = self._rotations(start, count)
-        mask = _causal_mask(start, count, config.heads // config.groups)
-        split = config.heads * config.head_width
-        x = self._embedding[np.asarray(ids)]
-        # Weights that are not finite are found in the logits; there is no need to warn of them on the way.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for layer, memory in zip(self._layers, cache.values, strict=True):
-                mixed = self._normal(x, layer.attention_norm) @ layer.query_key_value
-                if layer.bias is not None:
-                    mixed += layer.bias
-                self._rotate(mixed, layer.head_norms, turns)
-                fresh = mixed[:, split:].reshape(count, 2, config.groups, config.head_width)
-                memory[:, :, start:end] = fresh.transpose(1, 2, 0, 3)
-                x += self._attend(mixed[:, :split], memory[:, :, :end], mask) @ layer.attention_output
-                x += _gated(self._normal(x, layer.feed_forward_norm) @ layer.gate_up) @ layer.down
-        states: Array = x
-        return states
+        mask = _causal_mask(start, count, self.config.heads // self.config.groups)
+
+        def attend(layer: int, queries: Array, fresh: Array) -> Array:
+            memory = cache.values[layer]
+            memory[:, :, start:end] = fresh.transpose(1, 2, 0, 3)
+            return self._attend(queries, memory[:, :, :end], mask)
+
+        return self._compute(self._embedding[np.asarray(ids)], np.arange(start, end), attend)
+
+    def decode(self, ids: Sequence[int], caches: Sequence[Cache]) -> Array:
+        """Append one token to each of several sequences; return their hidden states [T, D].
+
+        What comes out for a token is the same to the last bit, whatever is decoded beside it. A sequence may
+        be there more than once: its tokens follow each other. It is cut back by setting its cache's `length`.
+        Raises `ValueError` where one would outgrow its cache's limit.
+        """
+        places: list[int] = []
+        for cache in caches:
+            cache.reserve(1)
+            places.append(cache.length)
+            cache.length += 1
+
+        def attend(layer: int, queries: Array, fresh: Array) -> Array:
+            attended = np.empty_like(queries)
+            for row, (cache, place) in enumerate(zip(caches, places, strict=True)):
+                memory = cache.values[layer]
+                memory[:, :, place] = fresh[row]
+                attended[row] = self._attend(queries[row], memory[:, :, : place + 1], None)
+            return attended
+
+        # One matrix product for all would be rounded differently with every number of tokens; an axis in
+        # front makes it one for each, for which the matrix needs to be fetched from memory only once.
+        x = self._embedding[np.asarray(ids)][:, None]
+        return self._compute(x, np.array(places), attend)[:, 0]
 
     def logits(self, hidden: Array) -> Array:
         """What the model gives each token of the vocabulary [T, V] as the next one, before any softmax."""
         with np.errstate(over="ignore", invalid="ignore"):
-            logits: Array = self._normal(hidden, self._norm) @ self._head
+            logits: Array = (self._normal(hidden[:, None], self._norm) @ self._head)[:, 0]
         return logits
+
+    def _compute(
+        self, x: Array, places: NDArray[np.intp], attend: Callable[[int, Array, Array], Array]
+    ) -> Array:
+        """All layers, for tokens [T, D] or [T, 1, D] at these positions.
+
+        `attend` is given a layer's number, the queries [T, H * E] or [T, 1, H * E], and the new keys and values
+        [T, key or value, G, E], and returns what the attention makes of the queries.
+        """
+        config = self.config
+        turns = self._rotations(places)
+        split = config.heads * config.head_width
+        # Weights that are not finite are found in the logits; there is no need to warn of them on the way.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for index, layer in enumerate(self._layers):
+                mixed = self._normal(x, layer.attention_norm) @ layer.query_key_value
+                if layer.bias is not None:
+                    mixed += layer.bias
+                self._rotate(mixed, layer.head_norms, turns)
+                fresh = mixed[..., split:].reshape(len(places), 2, config.groups, config.head_width)
+                x += attend(index, mixed[..., :split], fresh) @ layer.attention_output
+                x += _gated(self._normal(x, layer.feed_forward_norm) @ layer.gate_up) @ layer.down
+        return x
 
     def _normal(self, x: Array, weight: Array) -> Array:
         """The root-mean-square norm over the last axis."""
@@ -136,14 +174,14 @@ class Llama:
         normal: Array = x / scale[..., None] * weight
         return normal
 
-    def _rotations(self, start: int, count: int) -> NDArray[np.complex64]:
-        """The rotary position of each token as complex factors [T, H + G, E / 2].
+    def _rotations(self, places: NDArray[np.intp]) -> NDArray[np.complex64]:
+        """The rotary positions as complex factors [T, H + G, E / 2].
 
         Those of the queries carry the scale of the attention, too.
         """
         config = self.config
-        angles = np.arange(start, start + count)[:, None] * self._frequencies
-        factors = np.empty((count, config.heads + config.groups, config.head_width // 2), np.complex64)
+        angles = places[:, None] * self._frequencies
+        factors = np.empty((len(places), config.heads + config.groups, config.head_width // 2), np.complex64)
         factors[:] = np.exp(1j * angles)[:, None]
         factors[:, : config.heads] *= np.float32(config.head_width**-0.5)
         return factors
@@ -155,7 +193,7 @@ class Llama:
         """
         heads = turns.shape[1]
         width = self.config.head_width
-        turned = mixed[:, : heads * width].reshape(len(mixed), heads, width)
+        turned = mixed[..., : heads * width].reshape(len(mixed), heads, width)
         if norms is not None:
             turned[:] = self._normal(turned, norms)
         pairs = turned.view(np.complex64)
@@ -187,9 +225,9 @@ def _causal_mask(start: int, count: int, ratio: int) -> Array | None:
 
 
 def _gated(gate_up: Array) -> Array:
-    """SwiGLU of [T, 2 F]: silu(gate) * up."""
-    half = gate_up.shape[1] // 2
-    gate, up = gate_up[:, :half], gate_up[:, half:]
+    """SwiGLU of [..., 2 F]: silu(gate) * up."""
+    half = gate_up.shape[-1] // 2
+    gate, up = gate_up[..., :half], gate_up[..., half:]
     divisor: Array = np.exp(-gate)
     divisor += 1
     gated: Array = gate / divisor * up
