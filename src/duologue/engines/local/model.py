@@ -14,6 +14,7 @@ from .llama import Llama, LlamaConfig
 from .prompt import PromptWriter
 from .template import ChatTemplate
 from .tokenizer import Tokenizer
+from .vocabulary import Vocabulary
 
 __all__ = ["ChatModel", "Model"]
 
@@ -31,7 +32,7 @@ class ChatModel:
     cannot hold a conversation.
     """
 
-    def __init__(self, file: GGUF, tokenizer: Tokenizer, context: int) -> None:
+    def __init__(self, file: GGUF, tokenizer: Vocabulary, context: int) -> None:
         self.name = " ".join(file.text("general.name", "").split()) or file.path.stem
         self.context = context
         self.tokenizer = tokenizer
@@ -73,7 +74,7 @@ def _token(file: GGUF, key: str, vocabulary: int) -> int:
     return file.integer(key, 0, vocabulary - 1)
 
 
-def _template(file: GGUF, tokenizer: Tokenizer) -> ChatTemplate:
+def _template(file: GGUF, tokenizer: Vocabulary) -> ChatTemplate:
     source = file.metadata.get("tokenizer.chat_template")
     if not isinstance(source, str):
         raise file.error("has no chat template; take a model made for chat (often called 'instruct')")

@@ -31,7 +31,7 @@ from ...types.chat.request import (
 )
 from .._content import cannot_take, text_of
 from .template import ChatTemplate
-from .tokenizer import Tokenizer
+from .vocabulary import Vocabulary
 
 __all__ = ["PromptWriter"]
 
@@ -44,7 +44,7 @@ OPEN, CLOSE = "\ue000", "\ue001"
 class PromptWriter:
     """Writes prompts for one model."""
 
-    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
+    def __init__(self, template: ChatTemplate, tokenizer: Vocabulary) -> None:
         self._template = template
         self._tokenizer = tokenizer
         self._openings = str.maketrans({text[0]: "x" for text in tokenizer.special if not text[0].isalnum()})

@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .gguf import GGUF
+from .vocabulary import NORMAL, Vocabulary, byte_letters, spelled_bytes
 
 __all__ = ["Tokenizer"]
 
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 # Words up to this many characters are remembered, so many of them.
 MEMO_LENGTH = 32
 MEMO_WORDS = 8192
@@ -51,53 +51,38 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-class Tokenizer:
-    """The vocabulary of a GGUF file.
+class Tokenizer(Vocabulary):
+    """The vocabulary of a GGUF file, and how it writes a text.
 
-    `pieces` are the bytes of each token, `special` the control and user-defined tokens by their text,
-    `control` those of them that only stand for structure. Raises `GGUFError` where the file's vocabulary is
-    not byte-level BPE, or is broken.
+    Raises `GGUFError` where the file's vocabulary is not byte-level BPE of a known family, or is broken.
     """
 
     def __init__(self, file: GGUF) -> None:
-        model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
-        if model != "gpt2" or family not in FAMILIES:
+        if not self.knows(file):
+            model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
             known = ", ".join(FAMILIES)
             raise file.error(
                 f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and this engine knows 'gpt2' "
                 f"tokenizers of the families {known}; take another model"
             )
-        tokens = file.texts("tokenizer.ggml.tokens")
-        kinds = file.metadata.get("tokenizer.ggml.token_type")
-        if not isinstance(kinds, list) or len(kinds) != len(tokens):
-            raise file.error("does not say the type of each token; convert the model again")
-        letters = _byte_letters()
-        plain = {text: i for i, text in enumerate(tokens) if kinds[i] == NORMAL}
-        self.special = {
-            text: i for i, text in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED) and text
-        }
-        self.control = frozenset(i for i, kind in enumerate(kinds) if kind == CONTROL)
-        self.unused = frozenset(
-            i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED)
-        )
-        self.pieces = [_bytes_of(text, kind, letters) for text, kind in zip(tokens, kinds, strict=True)]
+        super().__init__(file, spelled_bytes)
+        cutting = FAMILIES[file.text("tokenizer.ggml.pre", "")]
+        plain = {text: i for i, text in enumerate(self._texts) if self._kinds[i] == NORMAL}
+        letters = byte_letters()
         missing = [letter for letter in letters if letter not in plain]
         if missing:
             raise file.error(f"lacks {len(missing)} of the 256 byte tokens; convert the model again")
         self._bytes = {byte: plain[letter] for letter, byte in letters.items()}
         self._merges = _merges(file, plain)
-        self._words = _pattern(FAMILIES[family].pattern)
-        self._whole = {self.pieces[i]: i for i in plain.values()} if FAMILIES[family].whole else {}
-        self._special = _alternatives(self.special)
+        self._words = _pattern(cutting.pattern)
+        self._whole = {self.pieces[i]: i for i in plain.values()} if cutting.whole else {}
         self._remembered = functools.lru_cache(MEMO_WORDS)(self._merge)
 
-    def __len__(self) -> int:
-        return len(self.pieces)
-
-    @functools.cached_property
-    def longest(self) -> int:
-        """The most bytes a token stands for."""
-        return max(map(len, self.pieces))
+    @staticmethod
+    def knows(file: GGUF) -> bool:
+        """Whether the file's tokenizer is one of these."""
+        family = file.text("tokenizer.ggml.pre", "")
+        return file.text("tokenizer.ggml.model") == "gpt2" and family in FAMILIES
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in which nothing is a control token."""
@@ -105,22 +90,6 @@ class Tokenizer:
         for word in self._words.findall(text):
             ids += self._remembered(word) if len(word) <= MEMO_LENGTH else self._merge(word)
         return ids
-
-    def decode(self, ids: list[int]) -> bytes:
-        """The bytes of the ids."""
-        return b"".join(self.pieces[i] for i in ids)
-
-    def split(self, text: str) -> Iterator[str | int]:
-        """A trusted text in order: the ids of the special tokens it spells, and the text between them."""
-        for index, part in enumerate(self._special.split(text)):
-            if index % 2:
-                yield self.special[part]
-            elif part:
-                yield part
-
-    def spelled(self, text: str) -> list[str]:
-        """The special tokens that the text spells, in order."""
-        return [match[0] for match in self._special.finditer(text)]
 
     def _merge(self, word: str) -> tuple[int, ...]:
         """One word: its bytes, of which the neighbours with the lowest rank are merged until none is left.
@@ -158,19 +127,6 @@ class Tokenizer:
         return tuple(i for i in ids if i >= 0)
 
 
-def _byte_letters() -> dict[str, int]:
-    """GPT-2's alphabet: a printable letter for each byte, itself where it is printable."""
-    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = iter(range(256, 512))
-    return {chr(byte if byte in printable else next(others)): byte for byte in range(256)}
-
-
-def _bytes_of(text: str, kind: int, letters: dict[str, int]) -> bytes:
-    if kind == NORMAL and all(letter in letters for letter in text):
-        return bytes(letters[letter] for letter in text)
-    return text.encode("utf-8", "replace")
-
-
 def _merges(file: GGUF, plain: dict[str, int]) -> dict[tuple[int, int], tuple[int, int]]:
     """What two ids become when they are merged: (rank, id) by pair. Only a normal token can come of it."""
     merges: dict[tuple[int, int], tuple[int, int]] = {}
@@ -180,12 +136,6 @@ def _merges(file: GGUF, plain: dict[str, int]) -> dict[tuple[int, int], tuple[in
             raise file.error(f"has a merge {rule[:60]!r} of unknown tokens; convert the model again")
         merges.setdefault((plain[left], plain[right]), (rank, plain[left + right]))
     return merges
-
-
-def _alternatives(texts: dict[str, int]) -> re.Pattern[str]:
-    """One group that matches any of the texts, the longest first; nothing where there are none."""
-    ordered = sorted(texts, key=len, reverse=True)
-    return re.compile("(" + ("|".join(map(re.escape, ordered)) or r"(?!)") + ")")
 
 
 @functools.cache
