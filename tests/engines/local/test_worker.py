@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from duologue.engines.local.worker import MAX_UNREAD, Worker
+from duologue.engines.local.worker import MAX_UNREAD, Ask, Worker
 from duologue.protocol.errors import InternalServerError
 
 NAME = "duologue-test-worker"
@@ -41,7 +41,7 @@ class Turns:
 
 
 async def read(worker, turns, **options):
-    return [item async for item in worker.run(turns, **options)]
+    return [item async for item in worker.run(iter(turns), **options)]
 
 
 async def eventually(condition, seconds: float = 2.0) -> None:
@@ -56,9 +56,14 @@ def running() -> bool:
     return any(thread.name == NAME for thread in threading.enumerate())
 
 
+def answer(questions: list[int]) -> list[tuple[int, int]]:
+    """The square of what is asked, and how many were asked together."""
+    return [(100 // question and question**2, len(questions)) for question in questions]
+
+
 @pytest.fixture
 async def worker():
-    worker = Worker(NAME, max_live=4, max_waiting=2)
+    worker = Worker(NAME, answer, max_live=4, max_waiting=2)
     yield worker
     await asyncio.to_thread(worker.close)
 
@@ -73,7 +78,7 @@ async def test_a_job_is_done_in_the_workers_thread_which_ends_with_it(worker):
 
 
 async def test_jobs_take_turns(worker):
-    """One turn of each after the other: at any time no one is more than a turn ahead."""
+    """One turn of each after the other: once all are there, no one ever gets more than a turn ahead."""
     log: list[Turns] = []
     gate = threading.Event()
     jobs = [Turns(20, log, gate=gate) for _ in range(3)]
@@ -81,14 +86,16 @@ async def test_jobs_take_turns(worker):
     await asyncio.sleep(0)
     gate.set()
     assert await asyncio.gather(*readers) == [list(range(20))] * 3
-    for at in range(3, len(log)):
-        counts = [log[:at].count(job) for job in jobs]
+    begin = max(map(log.index, jobs))
+    assert begin < 6
+    for at in range(begin, begin + 50):
+        counts = [log[begin:at].count(job) for job in jobs]
         assert max(counts) - min(counts) <= 1
 
 
 async def test_the_job_of_a_reader_that_leaves_stops_at_once(worker):
     turns = Turns(10**9)
-    items = worker.run(turns)
+    items = worker.run(iter(turns))
     assert await anext(items) == 0
     await items.aclose()
     assert await asyncio.to_thread(turns.closed.wait, 1)
@@ -107,13 +114,52 @@ async def test_the_job_of_a_cancelled_task_stops_at_once(worker):
 
 async def test_a_reader_that_is_slow_makes_its_job_rest_and_no_other(worker):
     slow, other = Turns(10 * MAX_UNREAD), Turns(5 * MAX_UNREAD)
-    items = worker.run(slow)
+    items = worker.run(iter(slow))
     assert await anext(items) == 0
     assert len(await read(worker, other)) == 5 * MAX_UNREAD
     await asyncio.sleep(0.05)
     assert slow.done <= MAX_UNREAD + 2
     rest = [item async for item in items]
     assert rest == list(range(1, 10 * MAX_UNREAD))
+
+
+def asks(questions: list[int], *, gate: threading.Event | None = None):
+    """A job that gives what it is answered."""
+    for question in questions:
+        if gate is not None:
+            gate.wait(5)
+        answered = yield Ask(question)
+        yield [answered]
+
+
+async def test_questions_are_answered_and_those_of_a_round_together(worker):
+    assert await read(worker, asks([2, 3])) == [(4, 1), (9, 1)]
+    gate = threading.Event()
+    jobs = [asyncio.create_task(read(worker, asks([2, 3, 4, 5], gate=gate))) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    answers = await asyncio.gather(*jobs)
+    assert [[square for square, _ in job] for job in answers] == [[4, 9, 16, 25]] * 3
+    assert [together for _, together in answers[0]][1:] == [3, 3, 3]
+
+
+async def test_a_job_may_ask_again_at_once(worker):
+    def twice():
+        first, _ = yield Ask(2)
+        second, _ = yield Ask(first)
+        yield [second]
+
+    assert await asyncio.gather(read(worker, twice()), read(worker, Turns(5))) == [[16], [0, 1, 2, 3, 4]]
+
+
+async def test_an_answer_that_fails_ends_those_who_asked_and_no_others(worker):
+    failing = [asyncio.create_task(read(worker, asks([0]))) for _ in range(2)]
+    other = asyncio.create_task(read(worker, Turns(50)))
+    for reader in failing:
+        with pytest.raises(ZeroDivisionError):
+            await reader
+    assert await other == list(range(50))
+    assert await read(worker, asks([2])) == [(4, 1)]
 
 
 async def test_too_many_jobs_are_turned_away_and_leaving_makes_room(worker):
@@ -168,7 +214,7 @@ async def test_an_error_goes_to_its_reader_and_spares_the_others(worker):
 
 async def test_close_ends_all_jobs_and_the_thread(worker):
     turns = Turns(10**9)
-    items = worker.run(turns)
+    items = worker.run(iter(turns))
     assert await anext(items) == 0
     await asyncio.to_thread(worker.close)
     assert turns.closed.is_set()
@@ -194,7 +240,7 @@ async def test_a_loop_that_is_gone_ends_its_jobs(worker):
 
     def leave() -> None:
         loop = asyncio.new_event_loop()
-        items.append(worker.run(turns))
+        items.append(worker.run(iter(turns)))
         loop.run_until_complete(anext(items[0]))
         loop.close()
 

@@ -1,34 +1,39 @@
-"""One request's answer, as an iterator of turns.
+"""One request's answer, as a generator of turns.
 
-A turn is a small piece of work: writing the prompt, reading a slice of it, or one token of one choice. What
-a turn brought forth is a list of events. So whoever runs the turns can run those of other requests between
-them, and stop after any.
+A turn is a small piece of work: writing the prompt, reading a slice of it, or one step of every choice. What a
+turn brought forth is a list of events. So whoever runs the turns can run those of other requests between them,
+decode all their tokens at once, and stop after any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Sequence
+from itertools import accumulate, zip_longest
 
 from ...engine import Event, Head, Usage
 from ...types.chat.request import ChatRequest
-from .llama import Cache
+from .llama import Cache, Llama
 from .model import Model
 from .plan import Plan, plan
-from .prediction import Draft
+from .prediction import MAX_DRAFT, Draft
 from .sampling import Logits, Sampler, likeliest, logprobs
 from .speaker import Speaker, Token
+from .worker import Ask, Turns
 
-__all__ = ["PREFILL_SLICE", "answer"]
+__all__ = ["PREFILL_SLICE", "answer", "decode"]
 
 # How many tokens of a prompt are read in one turn.
 PREFILL_SLICE = 64
 
+# A token to be decoded, and the sequence that it belongs to.
+Row = tuple[int, Cache]
 
-def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Iterator[list[Event]]:
+
+def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Turns[Event]:
     """The turns of the answer to a request. All its choices share one evaluation of the prompt.
 
-    Raises `BadRequestError` for what the model cannot take, and for messages too long for its context.
+    A turn that asks wants a list of rows decoded. Raises `BadRequestError` for what the model cannot take, and
+    for messages too long for its context.
     """
     asked = plan(model, request)
     llama = model.weights()
@@ -42,44 +47,56 @@ def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Iterator[
     choices = [
         _Choice(model, asked, index, cache.fork() if index else cache) for index in range(asked.choices)
     ]
-    live = list(choices)
-    while live:
-        for choice in tuple(live):
-            yield choice.turn()
-            if choice.speaker.ended:
-                live.remove(choice)
+    while live := [choice for choice in choices if not choice.speaker.ended]:
+        steps = [choice.rows(MAX_DRAFT // len(live)) for choice in live]
+        logits = yield Ask([row for rows in steps for row in rows])
+        own = _split(logits, steps)
+        yield [event for choice, rows in zip(live, own, strict=True) for event in choice.step(rows)]
     yield [_usage(asked, choices)]
 
 
+def decode(llama: Llama, asked: Sequence[Sequence[Row]]) -> list[Logits]:
+    """Decode at once all rows that were asked for; for each question, the logits of its rows [T, V]."""
+    ids, caches = zip(*(row for rows in asked for row in rows), strict=True)
+    return _split(llama.logits(llama.decode(ids, caches)), asked)
+
+
+def _split(logits: Logits, asked: Sequence[Sequence[Row]]) -> list[Logits]:
+    ends = accumulate(map(len, asked))
+    return [logits[end - len(rows) : end] for rows, end in zip(asked, ends, strict=True)]
+
+
 class _Choice:
-    """One choice while it is written."""
+    """One choice while it is written. It goes on in steps: `rows` to be decoded, `step` with their logits."""
 
     def __init__(self, model: Model, asked: Plan, index: int, cache: Cache) -> None:
         self.speaker = Speaker(asked, model.ends, index)
         self.draft = Draft(asked.prediction or [])
-        self._llama = model.weights()
         self._pieces = model.tokenizer.pieces
         self._cache = cache
         self._last = asked.prompt[-1]
+        self._guesses: Sequence[int] = ()
         self._limit = asked.limit
         self._top = asked.top_logprobs if asked.logprobs else None
         self._sampler = Sampler(asked.sampling, len(self._pieces), index=index)
 
-    def turn(self) -> list[Event]:
-        """Read the last token and pick the next; with guesses at it, as many as turn out right and one more."""
-        guesses = self.draft.propose(self._limit - self.speaker.tokens - 1)
-        start = self._cache.length
-        rows = self._llama.logits(self._llama.forward((self._last, *guesses), self._cache))
+    def rows(self, most: int) -> list[Row]:
+        """The last token, and behind it not more than `most` guesses at those that follow."""
+        self._guesses = self.draft.propose(min(most, self._limit - self.speaker.tokens - 1))
+        return [(token, self._cache) for token in (self._last, *self._guesses)]
+
+    def step(self, logits: Logits) -> list[Event]:
+        """Pick the next token, and where it was guessed, the one behind it."""
         picked: list[int] = []
         events: list[Event] = []
-        for row, guess in zip_longest(rows, guesses):
+        for row, guess in zip_longest(logits, self._guesses):
             token = self._sampler.pick(row)
             picked.append(token)
             events += self.speaker.push(self._token(token, row))
             if self.speaker.ended or token != guess:
                 break
-        self.draft.follow(guesses, picked)
-        self._cache.length = start + len(picked)
+        self.draft.follow(self._guesses, picked)
+        self._cache.length -= len(logits) - len(picked)
         self._last = picked[-1]
         return events
 

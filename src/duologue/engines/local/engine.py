@@ -11,7 +11,7 @@ import numpy as np
 from ..._version import __version__
 from ...engine import Event, Support
 from ...types.chat.request import ChatRequest
-from .answer import answer
+from .answer import answer, decode
 from .model import Model
 from .worker import Worker
 
@@ -40,9 +40,9 @@ class LocalEngine:
     `model` is the id it answers to, the model's own name unless given. Opening the file checks it and raises
     `GGUFError` where it cannot be run; the weights are read by `start`, or else by the first request.
 
-    All computation is done in one thread, which is there while there are requests. It works on all of them
-    in turn, one token of each, so each goes on while others come and go. An answer may fill what the
-    messages leave of the model's context, unless the request sets a lower limit.
+    All computation is done in one thread, which is there while there are requests. It works in rounds, one
+    token of each answer, so each goes on while others come and go. An answer may fill what the messages leave
+    of the model's context, unless the request sets a lower limit.
     """
 
     def __init__(self, path: str | Path, *, model: str | None = None) -> None:
@@ -51,7 +51,7 @@ class LocalEngine:
         self.models: Sequence[str] = (name,)
         self.supports: Mapping[str, Support] = dict.fromkeys(NATIVE, "native")
         self._fingerprint = f"{name} numpy-{np.__version__} duologue-{__version__}"
-        self._worker = Worker(f"duologue-{name}")
+        self._worker = Worker(f"duologue-{name}", lambda asked: decode(self._model.weights(), asked))
 
     def generate(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Yield the answer's events; closing the iterator stops the work before its next token.

@@ -1,8 +1,11 @@
 """One thread that does the work of many requests in turn.
 
-A job is an iterator of turns, each of which takes a short time and gives a list of items for the reader.
-The thread runs one turn of each job after the other, so that all go on at the same pace and none waits for
-another's end. It starts with the first job and ends with the last.
+A job is a generator of turns, each of which takes a short time and gives a list of items for the reader. The
+thread works in rounds of one turn of each job, so that all go on at the same pace and none waits for another's
+end. It starts with the first job and ends with the last.
+
+A turn may give an `Ask` instead of items: the questions of a round are answered together, which is faster than
+one by one, and each answer is sent to its generator, which goes on to its items.
 
 Readers sit on event loops, any number of them. A reader that leaves ends its job before the next turn; the
 job of one that is slow rests until it has caught up.
@@ -13,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from ...protocol.errors import InternalServerError
 
-__all__ = ["MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Worker"]
+__all__ = ["MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Ask", "Turns", "Worker"]
 
 T = TypeVar("T")
 
@@ -29,6 +32,15 @@ MAX_WAITING = 256
 # How many items a reader may be behind before its job rests.
 MAX_UNREAD = 64
 RETRY_AFTER_S = 1
+
+
+class Ask(NamedTuple):
+    """What a turn gives that needs an answer first."""
+
+    question: Any
+
+
+Turns: TypeAlias = Generator[list[T] | Ask, Any, None]
 
 
 class _End:
@@ -43,10 +55,11 @@ class _End:
 class _Job(Generic[T]):
     """One reader's work. The worker's lock guards nothing in it but its place in the worker's queues."""
 
-    def __init__(self, turns: Iterable[list[T]], size: int) -> None:
+    def __init__(self, turns: Turns[T], size: int) -> None:
         self.size = size
         self.over = False
-        self._turns: Iterator[list[T]] = iter(turns)
+        self.asks: Ask | None = None
+        self._turns = turns
         self._items: deque[T | _End] = deque()
         self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
@@ -56,17 +69,20 @@ class _Job(Generic[T]):
         """Whether its reader must catch up first."""
         return len(self._items) >= MAX_UNREAD
 
-    def turn(self) -> None:
-        """Run one turn; in the worker's thread."""
+    def turn(self, answer: Any = None) -> None:
+        """Run one turn, with the answer to what it asks; in the worker's thread."""
+        self.asks = None
         try:
-            items = next(self._turns, None)
+            made = self._turns.send(answer)
+        except StopIteration:
+            self.end()
         except BaseException as error:  # the reader raises it
             self.end(error)
-            return
-        if items is None:
-            self.end()
-        elif items:
-            self._post(items)
+        else:
+            if isinstance(made, Ask):
+                self.asks = made
+            elif made:
+                self._post(made)
 
     def end(self, error: BaseException | None = None) -> None:
         """Give the reader its last item; the worker then forgets the job."""
@@ -75,9 +91,7 @@ class _Job(Generic[T]):
 
     def release(self) -> None:
         """Free what the turns hold; in the worker's thread, so never while one runs."""
-        close = getattr(self._turns, "close", None)
-        if close is not None:
-            close()
+        self._turns.close()
 
     async def take(self) -> tuple[T | _End, bool]:
         """The next item, and whether the job may have been resting before it was taken."""
@@ -96,10 +110,18 @@ class _Job(Generic[T]):
 
 
 class Worker:
-    """The thread and its jobs. `name` is the thread's."""
+    """The thread and its jobs. `name` is the thread's, `answer` gives the answers to questions in their order."""
 
-    def __init__(self, name: str, *, max_live: int = MAX_LIVE, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        name: str,
+        answer: Callable[[list[Any]], Sequence[Any]],
+        *,
+        max_live: int = MAX_LIVE,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         self._name = name
+        self._answer = answer
         self._max_live = max_live
         self._max_waiting = max_waiting
         self._live: deque[_Job[Any]] = deque()
@@ -107,7 +129,7 @@ class Worker:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    async def run(self, turns: Iterable[list[T]], *, size: int = 1) -> AsyncGenerator[T, None]:
+    async def run(self, turns: Turns[T], *, size: int = 1) -> AsyncGenerator[T, None]:
         """The items of a job of so many sequences, which ends when the reader closes this iterator.
 
         Raises what a turn raises, and `InternalServerError` with status 503 where too many jobs wait.
@@ -165,22 +187,36 @@ class Worker:
             self._changed.notify()
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
-            job.turn()
+        while jobs := self._ready():
+            for job in jobs:
+                if job.asks is None and not job.over:
+                    job.turn()
+            self._answer_all([job for job in jobs if job.asks is not None and not job.over])
 
-    def _next(self) -> _Job[Any] | None:
-        """The job whose turn it is, waited for if all of them rest; None, and no thread, if there is none."""
+    def _answer_all(self, jobs: list[_Job[Any]]) -> None:
+        """Answer what the jobs ask and let each go on."""
+        if not jobs:
+            return
+        try:
+            answers = self._answer([job.asks.question for job in jobs if job.asks is not None])
+        except BaseException as error:  # nobody can say whose fault it is
+            for job in jobs:
+                job.end(error)
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            job.turn(answer)
+
+    def _ready(self) -> list[_Job[Any]]:
+        """The jobs of the next round, waited for if all of them rest; none, and no thread, if there is none."""
         with self._changed:
-            self._live.rotate(-1)  # the one that had its turn is the last to have the next
             while True:
                 self._clear()
                 if not self._live:
                     self._thread = None
-                    return None
-                for at, job in enumerate(self._live):
-                    if not job.rests:
-                        self._live.rotate(-at)
-                        return job
+                    return []
+                ready = [job for job in self._live if not job.rests]
+                if ready:
+                    return ready
                 self._changed.wait()
 
     def _clear(self) -> None:
