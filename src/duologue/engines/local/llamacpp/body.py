@@ -1,0 +1,49 @@
+"""A plan as llama.cpp reads it: the fields of a request that every answer has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..plan import Plan
+from ..sampling import EXTREME_BIAS, EXTREME_WEIGHT, Sampling
+
+__all__ = ["base_of", "logit_bias", "seed_of", "weights"]
+
+# llama.cpp's seeds have 32 bits, of which the last means none. It counts up from the first choice's.
+SEEDS = 2**32 - 128
+
+
+def base_of(asked: Plan) -> dict[str, Any]:
+    """The prompt, and the samplers in the protocol's order, with none that the protocol does not have."""
+    return {
+        "prompt": asked.prompt,
+        "samplers": ["temperature", "top_p"],
+        "temperature": asked.sampling.temperature,
+        "top_p": asked.sampling.top_p,
+        "cache_prompt": True,
+        "sse_ping_interval": -1,  # a ping is no JSON
+    }
+
+
+def seed_of(sampling: Sampling, index: int) -> int:
+    """The seed of a choice; -1 for a random one."""
+    return -1 if sampling.seed is None else (sampling.seed + index) % SEEDS
+
+
+def weights(sampling: Sampling) -> dict[int, float]:
+    """What is added to the logits, by id; minus infinity for what is banned."""
+    return {
+        **{token: _weight(value) for token, value in sampling.bias.items()},
+        **dict.fromkeys(sampling.banned, -math.inf),
+    }
+
+
+def _weight(value: float) -> float:
+    return value if abs(value) < EXTREME_BIAS else math.copysign(EXTREME_WEIGHT, value)
+
+
+def logit_bias(weights: Mapping[int, float]) -> list[tuple[int, float | bool]]:
+    """The same in llama.cpp's words, which have False for minus infinity."""
+    return [(token, False if value == -math.inf else value) for token, value in weights.items()]

@@ -1,0 +1,165 @@
+"""Threads that work for readers on event loops: a few at once, the others wait their turn.
+
+A job is a function that is handed its `Job` and says there what it has made. Each runs in a thread of its own,
+which spends its time in llama.cpp. A job whose reader leaves is told so, and ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from ....protocol.errors import InternalServerError
+from ..worker import MAX_UNREAD, MAX_WAITING, RETRY_AFTER_S
+
+__all__ = ["Crew", "Job"]
+
+T = TypeVar("T")
+
+
+class _End:
+    """What a reader gets last: the error that ended the job, or None for the regular end."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class Job(Generic[T]):
+    """One reader's work. `left` says that nobody waits for it any more."""
+
+    def __init__(self, work: Callable[[Job[T]], None], size: int) -> None:
+        self.size = size
+        self.left = False
+        self._work = work
+        self._items: deque[T | _End] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._more = asyncio.Event()
+        self._fewer = threading.Condition()
+
+    def say(self, items: Iterable[T]) -> None:
+        """Hand items to the reader. Waits while it is too far behind; in the job's own thread."""
+        self._items.extend(items)
+        self._tell()
+        with self._fewer:
+            self._fewer.wait_for(lambda: self.left or len(self._items) < MAX_UNREAD)
+
+    def run(self) -> None:
+        """Do the work and give the reader its last item, the error if there was one."""
+        error: BaseException | None = None
+        try:
+            self._work(self)
+        except BaseException as raised:  # the reader raises it
+            error = raised
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Give the reader its last item, and let the work know that no more is wanted."""
+        self._items.append(_End(error))
+        self.leave()
+        self._tell()
+
+    def leave(self) -> None:
+        """Nobody waits for this any more."""
+        with self._fewer:
+            self.left = True
+            self._fewer.notify()
+
+    async def take(self) -> T | _End:
+        """The next item; on the reader's loop."""
+        while not self._items:
+            await self._more.wait()
+            self._more.clear()
+        item = self._items.popleft()
+        if len(self._items) == MAX_UNREAD - 1:
+            with self._fewer:
+                self._fewer.notify()
+        return item
+
+    def _tell(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._more.set)
+        except RuntimeError:  # the loop is closed, so nobody reads any more
+            self.left = True
+
+
+class Crew:
+    """Runs jobs, so many places' worth at once and in the order in which they came. `name` is its threads'."""
+
+    def __init__(self, name: str, places: int, *, max_waiting: int = MAX_WAITING) -> None:
+        self._name = name
+        self._places = places
+        self._max_waiting = max_waiting
+        self._lock = threading.Lock()
+        self._live: dict[Job[Any], threading.Thread] = {}
+        self._waiting: deque[Job[Any]] = deque()
+
+    async def run(self, work: Callable[[Job[T]], None], *, size: int = 1) -> AsyncGenerator[T, None]:
+        """What a job of so many places says. It is told to end when the reader closes this iterator.
+
+        Raises what the work raises, and `InternalServerError` with status 503 where too many jobs wait.
+        """
+        job = Job(work, min(size, self._places))
+        self._submit(job)
+        try:
+            while True:
+                item = await job.take()
+                if isinstance(item, _End):
+                    if item.error is not None:
+                        raise item.error
+                    return
+                yield item
+        finally:
+            self._leave(job)
+
+    def close(self) -> None:
+        """End all jobs and wait for their threads. Their readers get an error; new jobs may come after it."""
+        with self._lock:
+            jobs = [*self._live, *self._waiting]
+            threads = [*self._live.values()]
+            self._waiting.clear()
+        for job in jobs:
+            job.end(InternalServerError("The engine was closed.", status_code=503))
+        for thread in threads:
+            thread.join()
+
+    def _submit(self, job: Job[Any]) -> None:
+        with self._lock:
+            self._waiting.append(job)
+            self._admit()
+            if len(self._waiting) > self._max_waiting:
+                self._waiting.pop()
+                raise InternalServerError(
+                    f"The model is busy and {self._max_waiting} requests are waiting; try again later.",
+                    status_code=503,
+                    headers={"retry-after": str(RETRY_AFTER_S)},
+                )
+
+    def _leave(self, job: Job[Any]) -> None:
+        job.leave()
+        with self._lock:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def _admit(self) -> None:
+        """Start the jobs that there is room for; with the lock held."""
+        taken = sum(job.size for job in self._live)
+        while self._waiting and taken + self._waiting[0].size <= self._places:
+            job = self._waiting.popleft()
+            taken += job.size
+            # Daemons, so that a process that ends without closing its engine does not wait for an answer.
+            thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
+            self._live[job] = thread
+            thread.start()
+
+    def _work(self, job: Job[Any]) -> None:
+        try:
+            job.run()
+        finally:
+            with self._lock:
+                del self._live[job]
+                self._admit()

@@ -1,0 +1,59 @@
+"""How a model is loaded: what is asked for, and what its file and this machine have room for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..gguf import GGUF
+
+__all__ = ["Settings", "settings_of"]
+
+# The context where none is asked for, or the model's own where that is shorter.
+DEFAULT_CONTEXT = 8192
+MAX_CONTEXT = 2**24
+# How many conversations there is room for at most, where their number is not asked for, and in how much memory.
+DEFAULT_SLOTS = 16
+CACHE_BYTES = 4 * 2**30
+MAX_SLOTS = 256
+MAX_LAYERS = 2**16
+# Keys and values are kept as F16.
+VALUE_BYTES = 2
+
+
+class Settings(NamedTuple):
+    """How a model is loaded: `slots` sequences of at most `context` tokens each; None leaves it to llama.cpp."""
+
+    context: int
+    slots: int
+    threads: int | None = None
+    gpu_layers: int | None = None
+
+
+def settings_of(
+    file: GGUF, *, context: int | None, slots: int | None, threads: int | None, gpu_layers: int | None
+) -> Settings:
+    """The settings for a model. Raises `GGUFError` for a context that it was not made for."""
+    architecture = file.text("general.architecture")
+    longest = file.integer(f"{architecture}.context_length", 1, MAX_CONTEXT)
+    if context is not None and context > longest:
+        raise file.error(f"is made for a context of at most {longest} tokens; give a smaller --context")
+    context = min(longest, DEFAULT_CONTEXT) if context is None else context
+    if slots is None:
+        room = CACHE_BYTES // (context * _bytes_of_a_token(file, architecture))
+        slots = max(1, min(DEFAULT_SLOTS, room))
+    return Settings(context, min(slots, MAX_SLOTS), threads, gpu_layers)
+
+
+def _bytes_of_a_token(file: GGUF, architecture: str) -> int:
+    """About what the keys and values of one token take, over all layers."""
+
+    def largest(key: str, default: int) -> int:
+        value = file.metadata.get(f"{architecture}.{key}", default)
+        numbers = value if isinstance(value, list) else [value]
+        return max((number for number in numbers if isinstance(number, int)), default=default)
+
+    layers = largest("block_count", 1)
+    heads = max(1, largest("attention.head_count", 1))
+    groups = largest("attention.head_count_kv", heads)
+    width = largest("attention.key_length", largest("embedding_length", 1) // heads)
+    return max(1, layers * groups * width * 2 * VALUE_BYTES)
