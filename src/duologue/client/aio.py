@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
     from ..types.model import Model, ModelList
     from .call import Plan
+    from .events import AsyncChatCompletionStreamManager
     from .stream import AsyncStream
     from .transports.asgi import ASGIApp
 
@@ -189,8 +190,43 @@ class AsyncCompletions:
             headers=extra_headers,
             query=extra_query,
         )
-        answer = await client._run(perform(call))
+        answer = await client._run(perform(call, client._run))
         return AsyncStream(answer) if stream else answer
+
+    def stream(
+        self,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> AsyncChatCompletionStreamManager:
+        """Ask for a completion as a stream of typed events. The request is sent when `with` is entered.
+
+        Parameters are those of `create`. Whatever the option `accumulate` says, the stream accumulates: its
+        events tell when something is whole.
+        """
+        from .call import perform
+        from .calls import chat_completion
+        from .events import AsyncChatCompletionStream, AsyncChatCompletionStreamManager
+
+        client = self._client
+
+        async def begin() -> AsyncChatCompletionStream:
+            call = chat_completion(
+                client._options._replace(accumulate=True),
+                await client._key(),
+                params,
+                stream=True,
+                extra_body=extra_body,
+                timeout=timeout,
+                headers=extra_headers,
+                query=extra_query,
+            )
+            return AsyncChatCompletionStream(await client._run(perform(call, client._run)))
+
+        return AsyncChatCompletionStreamManager(begin)
 
 
 class AsyncModels:
@@ -214,7 +250,7 @@ class AsyncModels:
         call = model_list(
             client._options, await client._key(), timeout=timeout, headers=extra_headers, query=extra_query
         )
-        answer: ModelList = await client._run(perform(call))
+        answer: ModelList = await client._run(perform(call, client._run))
         return answer
 
     async def retrieve(
@@ -238,7 +274,7 @@ class AsyncModels:
             headers=extra_headers,
             query=extra_query,
         )
-        answer: Model = await client._run(perform(call))
+        answer: Model = await client._run(perform(call, client._run))
         return answer
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from ..protocol.codec import decode, decode_completion, loads
+from ..protocol.dialect import Asked, Deviation, Dialect, Watch, in_error
 from ..protocol.errors import (
     APIConnectionError,
     APIError,
@@ -62,6 +63,7 @@ _TOO_LATE: Mapping[str, str] = {
     "connect": "no connection came about within {seconds:g} s (timeout.connect)",
     "headers": "no answer began within {seconds:g} s (timeout.headers)",
     "idle": "nothing came for {seconds:g} s (timeout.idle)",
+    "idle_content": "no chunk came for {seconds:g} s (timeout.idle_content)",
     "total": "the whole call may take {seconds:g} s (timeout.total)",
 }
 
@@ -108,18 +110,26 @@ def status_error(response: APIResponse, body: bytes) -> APIError:
         value = value.strip()[:SHOWN_CHARACTERS]
         if media_of("", body) == "html":
             value = f"The server at {url} answered with status {status} and an HTML page."
+    else:
+        response = response._replace(deviations=tuple(map(Deviation, in_error(value))))
     error = error_from_body(value, status=status, response=response)
     if status in (404, 405) and not (isinstance(value, Mapping) and value.get("error")):
         error = _reworded(error, f"{error.message} ({response.request.method} {url}) {_BASE_URL}")
     return _told(error, response, body)
 
 
-def completion(response: APIResponse, body: bytes, *, n: int = 1) -> ChatCompletion:
+def completion(response: APIResponse, body: bytes, asked: Asked, dialect: Dialect) -> ChatCompletion:
     """The completion in the body of a success. Raises what else it is."""
     media = media_of(response.headers.get("content-type", ""), body)
     if media == "events":
-        raise _events_instead(response, body, n)
-    return _answer(response, body, decode_completion, "choices")
+        raise _events_instead(response, body, asked)
+    watch = Watch(asked, dialect)
+    whole = _answer(response, body, watch.completion, "choices")
+    whole._response = response._replace(deviations=tuple(watch.deviations))
+    if (error := watch.error()) is not None:
+        error.completion, error.usage = whole, whole.usage
+        raise _told(_with_response(error, whole._response), response, body)
+    return whole
 
 
 def object_of(cls: type[W], response: APIResponse, body: bytes, *, needs: str) -> W:
@@ -165,6 +175,9 @@ def _answer(response: APIResponse, body: bytes, read: Callable[[bytes], W], need
             raise _no_such_object(response, body, needs)
     except APIResponseValidationError as error:
         problem = _error_inside(body) or error
+        if problem is not error:
+            met = ("error-with-200", *in_error(_json_or_text(body)))
+            response = response._replace(deviations=tuple(map(Deviation, met)))
         raise _told(_with_response(problem, response), response, body) from None
     answer._response = response
     return answer
@@ -191,8 +204,8 @@ def _error_inside(body: bytes) -> APIError | None:
     return None
 
 
-def _events_instead(response: APIResponse, body: bytes, n: int) -> APIError:
-    reader = StreamReader(n=n)
+def _events_instead(response: APIResponse, body: bytes, asked: Asked) -> APIError:
+    reader = StreamReader(asked=asked)
     reader.request_id = response.request_id
     reader.feed(body)
     reader.close()

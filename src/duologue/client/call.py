@@ -10,7 +10,8 @@ The drivers of `Client` and `AsyncClient` carry out its steps and send back what
 | `Sleep`   | None                                        |
 
 A `TransportError` is thrown in where the step raised it. What the generator returns is the result of the
-call: an object, or for a stream an `Opened`.
+call: an object, or for a stream an `Opened`. A stream that fails before its first chunk may go on with the
+attempts that are left: `Attempts.another`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
+from ..protocol.dialect import Asked
 from ..protocol.errors import APIError
-from ..protocol.retry import Failure, Sleep, attempts
+from ..protocol.retry import Failure, Send, Sleep, attempts
 from ..protocol.transport import AsyncResponse, Deadlines, Head, Request, Response, TransportError
 from .answer import ERROR_BODY_BYTES, media_of, no_answer, not_events, over_limit, status_error
 from .options import Options, Timeout, public_url
 from .response import APIResponse, RequestInfo, Timings
 
-__all__ = ["Ask", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform"]
+__all__ = ["Ask", "Attempts", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform"]
 
 R = TypeVar("R", Response, AsyncResponse)
 E = TypeVar("E", bound=APIError)
@@ -58,18 +60,20 @@ Plan = Generator[Step, Any, Any]
 
 
 class Call(NamedTuple):
-    """What to ask, and what a good body becomes; None for a stream."""
+    """What to ask, of each server in turn, and what a good body becomes; None for a stream."""
 
-    request: Request
+    requests: Sequence[Request]
     options: Options
     timeout: Timeout
     answer: Callable[[APIResponse, bytes], Any] | None
-    n: int = 1
-    usage_asked: bool = False
+    asked: Asked = Asked()
 
 
 class Opened(NamedTuple, Generic[R]):
-    """A stream whose head has come, and the bytes of its body that had to be looked at."""
+    """A stream whose head has come, and the bytes of its body that had to be looked at.
+
+    `run` is the driver, for the steps of another attempt.
+    """
 
     transport: R
     start: bytes
@@ -77,49 +81,81 @@ class Opened(NamedTuple, Generic[R]):
     timings: Timings
     began: float
     call: Call
+    attempts: Attempts
+    run: Callable[[Plan], Any]
 
 
-def perform(call: Call) -> Plan:
-    """The steps of `call`. Raises what became of it when no answer could be had."""
-    began = time.monotonic()
-    info = RequestInfo(call.request.method, public_url(call.request.url))
-    timeout = call.timeout
-    until = None if timeout.total is None else began + timeout.total
-    deadlines = Deadlines(timeout.connect, timeout.headers, timeout.idle, timeout.total, until)
-    tries = attempts(
-        call.options.max_retries,
-        left=lambda: math.inf if until is None else until - time.monotonic(),
-        wall=time.time,
-        uniform=random.random,
-    )
-    failed: Opened[Any] | APIError
-    retries = 0
-    while True:
-        next(tries)
-        try:
-            transport = yield Ask(call.request, deadlines)
-        except TransportError as error:
-            failed = _caused(no_answer(error, info), error)
-            failure = Failure(final=error.kind in ("invalid", "app") or error.phase == "total")
-        else:
-            head: Head = transport.head
-            response = APIResponse(head.status, head.headers, info, head.http_version, retries)
-            timings = Timings(connect=head.connected - began, headers=time.monotonic() - began)
-            failed = Opened(transport, b"", response, timings, began, call)
-            if 200 <= head.status < 300:
-                return (yield from _success(failed))
-            failure = Failure(head.status, head.headers)
-        try:
-            pause = tries.send(failure)
-        except StopIteration:
-            break
+def perform(call: Call, run: Callable[[Plan], Any]) -> Plan:
+    """The steps of `call`, for the driver `run`. Raises what became of it when no answer could be had."""
+    return Attempts(call, run).answer()
+
+
+class Attempts:
+    """The attempts of one call: what is left of its time and of its retries."""
+
+    def __init__(self, call: Call, run: Callable[[Plan], Any]) -> None:
+        timeout = call.timeout
+        self._call = call
+        self._run = run
+        self._began = began = time.monotonic()
+        self._until = until = None if timeout.total is None else began + timeout.total
+        self._deadlines = Deadlines(
+            timeout.connect, timeout.headers, timeout.idle, timeout.total, until, timeout.idle_content
+        )
+        self._tries = attempts(
+            call.options.max_retries,
+            servers=len(call.requests),
+            left=lambda: math.inf if until is None else until - time.monotonic(),
+            wall=time.time,
+            uniform=random.random,
+        )
+
+    def answer(self) -> Plan:
+        """The steps to an answer, by as many attempts as are left. Raises why there is none."""
+        call = self._call
+        failed: Opened[Any] | APIError
+        while True:
+            send = cast("Send", next(self._tries))
+            request = call.requests[send.server]
+            info = RequestInfo(request.method, public_url(request.url))
+            try:
+                transport = yield Ask(request, self._deadlines)
+            except TransportError as error:
+                failed = _caused(no_answer(error, info), error)
+                failure = Failure(final=error.kind in ("invalid", "app") or error.phase == "total")
+            else:
+                head: Head = transport.head
+                response = APIResponse(head.status, head.headers, info, head.http_version, send.retry)
+                now = time.monotonic()
+                timings = Timings(connect=head.connected - self._began, headers=now - self._began)
+                failed = Opened(transport, b"", response, timings, self._began, call, self, self._run)
+                if 200 <= head.status < 300:
+                    return (yield from _success(failed))
+                failure = Failure(head.status, head.headers)
+            pause = self._pause(failure)
+            if pause is None:
+                break
+            if isinstance(failed, Opened):
+                yield Release(failed.transport)
+            yield pause
         if isinstance(failed, Opened):
-            yield Release(failed.transport)
-        yield cast("Sleep", pause)
-        retries += 1
-    if isinstance(failed, Opened):
-        raise status_error(failed.response, (yield from _error_body(failed.transport)))
-    raise failed
+            raise status_error(failed.response, (yield from _error_body(failed.transport)))
+        raise failed
+
+    def another(self, failure: Failure) -> Plan | None:
+        """The steps after a stream that failed before its first chunk; None for no more attempts."""
+        pause = self._pause(failure)
+        return None if pause is None else self._after(pause)
+
+    def _after(self, pause: Sleep) -> Plan:
+        yield pause
+        return (yield from self.answer())
+
+    def _pause(self, failure: Failure) -> Sleep | None:
+        try:
+            return cast("Sleep", self._tries.send(failure))
+        except StopIteration:
+            return None
 
 
 def _success(opened: Opened[Any]) -> Plan:

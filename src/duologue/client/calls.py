@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
+from ..protocol.dialect import asked_by
 from ..types.model import Model, ModelList
 from .answer import completion, object_of
 from .call import Call
 from .options import Omit, Options, Timeout
-from .request import build, chat_body, encode_body, path_segment
+from .request import build_all, chat_body, encode_body, path_segment
 
 __all__ = ["chat_completion", "model", "model_list"]
 
@@ -26,26 +28,31 @@ def chat_completion(
 ) -> Call:
     """`POST /chat/completions`."""
     body = chat_body(params, stream, extra_body)
-    request = build(
-        options, key, "POST", "/chat/completions", body=encode_body(body), stream=bool(stream), **extra
+    data, once = encode_body(body), f"duologue-{uuid4().hex}"
+    requests = build_all(
+        options,
+        key,
+        "POST",
+        "/chat/completions",
+        body=data,
+        idempotency_key=once,
+        stream=bool(stream),
+        **extra,
     )
-    n = body.get("n")
-    n = n if isinstance(n, int) and n > 0 else 1
-    stream_options = body.get("stream_options")
+    asked = asked_by(body)
     return Call(
-        request,
+        requests,
         options,
         _timeout(options, timeout),
-        None if stream else lambda response, data: completion(response, data, n=n),
-        n=n,
-        usage_asked=isinstance(stream_options, Mapping) and bool(stream_options.get("include_usage")),
+        None if stream else lambda response, data: completion(response, data, asked, options.dialect),
+        asked=asked,
     )
 
 
 def model_list(options: Options, key: str | None, *, timeout: float | Timeout | None, **extra: Any) -> Call:
     """`GET /models`."""
     return Call(
-        build(options, key, "GET", "/models", **extra),
+        build_all(options, key, "GET", "/models", **extra),
         options,
         _timeout(options, timeout),
         lambda response, data: object_of(ModelList, response, data, needs="data"),
@@ -57,7 +64,7 @@ def model(
 ) -> Call:
     """`GET /models/{model}`."""
     return Call(
-        build(options, key, "GET", f"/models/{path_segment('model', name)}", **extra),
+        build_all(options, key, "GET", f"/models/{path_segment('model', name)}", **extra),
         options,
         _timeout(options, timeout),
         lambda response, data: object_of(Model, response, data, needs="id"),

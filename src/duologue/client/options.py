@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
+from ..protocol.dialect import DIALECTS, Dialect
 from ..protocol.errors import DuologueError
 from ..protocol.retry import MAX_RETRIES
 
@@ -60,8 +61,8 @@ class Timeout:
 
     `connect`: until the connection stands. `headers`: from there until the answer begins. `idle`: between
     any two bytes of the answer. `total`: for the whole call, its retries and its stream included.
-    `idle_content`: between any two chunks of a stream, for gateways that send comments for ever; looked at
-    whenever bytes arrive, so `idle` still bounds a silence.
+    `idle_content`: until the next chunk of a stream, for gateways that send comments for ever. Only time that
+    is spent waiting counts.
 
     A number in the first place, as in `Timeout(10, connect=2)`, is for those of the first three that are not
     named; so is a plain number in the place of a `Timeout`.
@@ -127,6 +128,10 @@ class ClientOptions(TypedDict, total=False):
     base_url: str | None
     """Where the API is, most often ending in `/v1`. `OPENAI_BASE_URL`, else OpenAI."""
 
+    fallback_base_urls: Sequence[str]
+    """Where else to ask, with the same key: a request that failed and may be sent again goes to the next of
+    them at once, round and round, until the first chunk of a stream. `max_retries` counts."""
+
     timeout: float | Timeout | None
     """A `Timeout`; a number sets connect, headers and idle."""
 
@@ -141,6 +146,14 @@ class ClientOptions(TypedDict, total=False):
 
     accumulate: bool
     """Whether a stream builds its `completion`. False keeps memory flat. Default true."""
+
+    dialect: Dialect
+    """What is done about deviations from the protocol, which are listed in `deviations`: `repair`, the default;
+    `strict`, which makes an error of what the protocol forbids; `off`, which repairs nothing."""
+
+    send_reasoning: bool
+    """Whether the messages of earlier answers are sent back with their reasoning, under the name it came with:
+    some servers demand it, others refuse it. Default false."""
 
     on_truncated: Literal["raise", "return"]
     """What a stream that ends too early does: raise, the default, or just end."""
@@ -159,14 +172,22 @@ class Options(NamedTuple):
     organization: str | None = None
     project: str | None = None
     base_url: str = OPENAI_URL
+    fallback_base_urls: Sequence[str] = ()
     timeout: Timeout = Timeout()
     max_retries: int = MAX_RETRIES
     default_headers: Mapping[str, str | None] = {}
     default_query: Mapping[str, object] = {}
     accumulate: bool = True
+    dialect: Dialect = "repair"
+    send_reasoning: bool = False
     on_truncated: Literal["raise", "return"] = "raise"
     max_event_bytes: int | None = None
     max_response_bytes: int = MAX_RESPONSE_BYTES
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Where to ask, in that order."""
+        return (self.base_url, *self.fallback_base_urls)
 
     def __repr__(self) -> str:
         return f"<Options for {public_url(self.base_url)}>"  # the others may hold secrets
@@ -194,16 +215,24 @@ class Options(NamedTuple):
             raise DuologueError("max_retries must be a number from 0; 0 sends every request once.")
         if self.on_truncated not in ("raise", "return"):
             raise DuologueError('on_truncated must be "raise" or "return".')
+        if self.dialect not in DIALECTS:
+            raise DuologueError(f"dialect must be one of {', '.join(DIALECTS)}.")
         for name in ("max_event_bytes", "max_response_bytes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise DuologueError(f"{name} must be more than 0.")
-        if not _is_absolute(self.base_url):
-            raise DuologueError(
-                f"base_url must be an absolute http or https URL such as {OPENAI_URL}, "
-                f"not {public_url(self.base_url)!r}."
-            )
-        if self.api_key is None and _is_openai(self.base_url) and not self._has_own_authorization():
+        if isinstance(self.fallback_base_urls, str):
+            raise TypeError("fallback_base_urls must be a list of URLs.")
+        for name, url in [
+            ("base_url", self.base_url),
+            *(("fallback_base_urls", url) for url in self.servers[1:]),
+        ]:
+            if not _is_absolute(url):
+                raise DuologueError(
+                    f"{name} must be an absolute http or https URL such as {OPENAI_URL}, "
+                    f"not {public_url(url)!r}."
+                )
+        if self.api_key is None and any(map(_is_openai, self.servers)) and not self._has_own_authorization():
             raise DuologueError(
                 "OpenAI needs a key: pass api_key=..., or set the environment variable OPENAI_API_KEY. "
                 "For another server, set base_url or OPENAI_BASE_URL."

@@ -17,7 +17,7 @@ from ..protocol.transport import Headers, Request
 from ..types.chat.completion_create_params import CompletionCreateParamsBase
 from .options import Omit, Options
 
-__all__ = ["build", "chat_body", "path_segment"]
+__all__ = ["build_all", "chat_body", "path_segment"]
 
 _USER_AGENT = f"duologue/{__version__} Python/{platform.python_version()}"
 
@@ -30,31 +30,39 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE = re.compile(r"[\r\n\0]|[^\0-\xff]")
 
 
+def build_all(options: Options, key: str | None, method: str, path: str, **parts: Any) -> list[Request]:
+    """The request to `path` for each of the servers, the first to be asked first; `parts` are `build`'s."""
+    return [build(options, server, key, method, path, **parts) for server in options.servers]
+
+
 def build(
     options: Options,
+    server: str,
     key: str | None,
     method: str,
     path: str,
     *,
     body: bytes | None = None,
+    idempotency_key: str | None = None,
     stream: bool = False,
     headers: Mapping[str, str | None] | None = None,
     query: Mapping[str, object] | None = None,
 ) -> Request:
-    """A request to `path` under the base URL. Raises `DuologueError` for a header that cannot be sent."""
+    """A request to `path` under the base URL `server`. Raises `DuologueError` for a header that cannot be sent."""
     fields: dict[str, str | None] = {
         "accept": "text/event-stream" if stream else "application/json",
         "accept-encoding": "identity",  # compressing would hold back what is to arrive piece by piece
         "user-agent": _USER_AGENT,
-        "authorization": _authorization(options, key),
+        "authorization": _authorization(server, key),
         "content-type": None if body is None else "application/json",
+        "idempotency-key": idempotency_key,  # the same in every attempt
         "openai-organization": options.organization,
         "openai-project": options.project,
     }
     for name, value in [*options.default_headers.items(), *(headers or {}).items()]:
         fields[name.lower()] = value
     sent = {name: _checked(name, value) for name, value in fields.items() if _is_given(value)}
-    return Request(method, _url(options, path, query or {}), Headers(sent.items()), body)
+    return Request(method, _url(server, path, {**options.default_query, **(query or {})}), Headers(sent.items()), body)
 
 
 def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any) -> dict[str, Any]:
@@ -138,19 +146,19 @@ def _checked(name: str, value: Any) -> str:
     return text.strip()
 
 
-def _authorization(options: Options, key: str | None) -> str | None:
+def _authorization(server: str, key: str | None) -> str | None:
     """The key, or else the user and password that stand in the base URL."""
-    base = urlsplit(options.base_url)
+    base = urlsplit(server)
     if key is not None or base.username is None:
         return None if key is None else f"Bearer {key}"
     user = f"{unquote(base.username)}:{unquote(base.password or '')}"
     return f"Basic {b64encode(user.encode()).decode()}"
 
 
-def _url(options: Options, path: str, query: Mapping[str, object]) -> str:
-    base = urlsplit(options.base_url)
+def _url(server: str, path: str, query: Mapping[str, object]) -> str:
+    base = urlsplit(server)
     pairs = dict[str, object](parse_qsl(base.query, keep_blank_values=True))
-    pairs |= {**options.default_query, **query}
+    pairs |= query
     sent = {name: _query_value(value) for name, value in pairs.items() if _is_given(value)}
     return base._replace(
         netloc=base.netloc.rpartition("@")[2],

@@ -8,24 +8,31 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from ..protocol.dialect import Deviation
-from ..protocol.errors import APIError, APIResponseValidationError, APIStatusError, StreamTimeoutError
+from ..protocol.errors import (
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    StreamTimeoutError,
+    StreamTruncatedError,
+)
 from ..protocol.read import Outcome, StreamReader
+from ..protocol.retry import Failure
 from ..protocol.sse import MAX_EVENT_BYTES
 from ..protocol.transport import AsyncResponse, Response, TransportError
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.completion_usage import CompletionUsage
 from .answer import ERROR_BODY_BYTES, media_of, not_events, why_given_up
-from .call import Opened
+from .call import Opened, Plan
 from .response import APIResponse, Timings
 
 __all__ = ["AsyncStream", "Stream"]
 
-# There is one kind of chunk; the parameter is there for annotations such as `Stream[ChatCompletionChunk]`.
-T = TypeVar("T", bound=ChatCompletionChunk)
+# What is delivered: chunks, `Stream[ChatCompletionChunk]`, or the events that a class below makes of them.
+T = TypeVar("T")
 R = TypeVar("R", Response, AsyncResponse)
 
 
@@ -34,23 +41,34 @@ class _Reading(Generic[T, R]):
 
     def __init__(self, opened: Opened[R]) -> None:
         options = opened.call.options
+        self._raises = options.on_truncated == "raise"
+        self._idle_content = opened.call.timeout.idle_content
+        self._batch: Iterator[T] = iter(())  # what has come and is not delivered yet
+        self._ended = False
+        self._begin(opened)
+
+    def _begin(self, opened: Opened[R]) -> None:
+        """The head of a good answer has come."""
+        options = opened.call.options
+        self._opened = opened
         self._transport: R = opened.transport
         self._start = opened.start
         self._response = opened.response
         self._timings = opened.timings
         self._began = opened.began
-        self._raises = options.on_truncated == "raise"
-        self._idle_content = opened.call.timeout.idle_content
         self._reader = StreamReader(
-            n=opened.call.n,
-            usage_asked=opened.call.usage_asked,
+            asked=opened.call.asked,
+            dialect=options.dialect,
             accumulate=options.accumulate,
             max_event_bytes=options.max_event_bytes or MAX_EVENT_BYTES,
         )
         self._reader.request_id = opened.response.request_id
+        if "event-stream" not in opened.response.headers.get("content-type", "").lower():
+            self._reader.met("media-type")
         self._before_chunks = bytearray()  # for the words of an answer that is no stream
-        self._batch: Iterator[T] = iter(())  # chunks that have come and are not delivered yet
-        self._ended = False
+        self._hopeless = False  # the same server would fail again in the same way
+        if self._ended:  # the caller has left meanwhile
+            self._left()
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -111,26 +129,50 @@ class _Reading(Generic[T, R]):
                 timings.first_chunk = now
             timings.last_chunk = now
             timings.chunks += len(chunks)
-            self._batch = iter(chunks)  # type: ignore[arg-type] # T is the chunk
+            self._batch = self._delivered(chunks)
             return True
         if not timings.chunks and len(self._before_chunks) < ERROR_BODY_BYTES:
             self._before_chunks += data[:ERROR_BODY_BYTES]
-        self._check_content(now)
         return False
 
-    def _check_content(self, now: float) -> None:
-        """Give the stream up when bytes keep coming and chunks do not."""
+    def _delivered(self, chunks: list[ChatCompletionChunk]) -> Iterator[T]:
+        """What is delivered of these chunks."""
+        return iter(chunks)  # type: ignore[arg-type] # T is the chunk
+
+    def _text(self, item: T) -> str:
+        """The content of the first choice in what was delivered."""
+        return cast("ChatCompletionChunk", item).text
+
+    def _give_up(self) -> float | None:
+        """When a wait for the next chunk that begins now is given up, on the monotonic clock."""
         limit = self._idle_content
-        since = self._timings.last_chunk or self._timings.headers or 0.0
-        if limit is not None and self._reader.outcome is None and now - since > limit:
-            self._reader.close("timeout", f"no chunk came for {limit:g} s (idle_content)")
-            self._timings.duration = now
-            if isinstance(self._reader.error, StreamTimeoutError):
-                self._reader.error.phase = "idle_content"
+        return None if limit is None else time.monotonic() + limit
+
+    def _again(self) -> Plan | None:
+        """The steps of another attempt for a stream that has failed; None once a chunk has come."""
+        reader, start = self._reader, bytes(self._before_chunks)
+        error = reader.error
+        if self._ended or self._timings.chunks or error is None or media_of("", start) in ("json", "html"):
+            return None
+        if isinstance(error, StreamTruncatedError) and error.reason != "unfinished":
+            failure = Failure(final=self._hopeless)
+        elif isinstance(error, APIStatusError):
+            failure = Failure(error.status_code)
+        else:
+            return None
+        plan = self._opened.attempts.another(failure)
+        if plan is not None:
+            self._transport.close()
+        return plan
+
+    def _given_up(self, problem: APIError) -> None:
+        """None of the attempts brought a chunk."""
+        self._reader.outcome, self._reader.error = "failed", problem
 
     def _broken(self, failure: TransportError) -> None:
         """The transport has no more to give."""
         timed_out = failure.kind == "timeout"
+        self._hopeless = failure.kind == "app" or failure.phase == "total"
         self._reader.close("timeout" if timed_out else "reset", why_given_up(failure) if timed_out else "")
         self._timings.duration = time.monotonic() - self._began
         error = self._reader.error
@@ -166,7 +208,7 @@ class _Reading(Generic[T, R]):
             if partial is not None:
                 return partial
         whole = self._reader.result()
-        whole._response = self._response
+        whole._response = self._response._replace(deviations=tuple(self._reader.deviations))
         return whole
 
 
@@ -195,9 +237,9 @@ class Stream(_Reading[T, Response]):
     @property
     def text(self) -> Iterator[str]:
         """The pieces of the first choice's content."""
-        for chunk in self:
-            if chunk.text:
-                yield chunk.text
+        for item in self:
+            if text := self._text(item):
+                yield text
 
     def get_final_completion(self) -> ChatCompletion:
         """Read to the end and return the whole. Raises what went wrong, `StreamCancelledError` if it was left."""
@@ -218,22 +260,35 @@ class Stream(_Reading[T, Response]):
     ) -> None:
         self.close()
 
+    def _try(self, plan: Plan) -> None:
+        """Carry out the steps of another attempt."""
+        try:
+            self._begin(self._opened.run(plan))
+        except APIError as problem:
+            self._given_up(problem)
+            raise
+
     def _more(self) -> bool:
         """Wait for the next chunks; False at the end. Raises what went wrong."""
         data, self._start = self._start, b""
-        reader = self._reader
+        by = self._give_up()
         try:
-            while reader.outcome is None:
+            while self._reader.outcome is None:
                 try:
-                    if self._take(data or self._transport.read()):
+                    if self._take(data or self._transport.read(by)):
                         return True
                 except TransportError as failure:
                     self._broken(failure)
                 data = b""
+                plan = None if self._reader.outcome is None else self._again()
+                if plan is not None:
+                    self._try(plan)
+                    data, self._start = self._start, b""
+                    by = self._give_up()
             if self._ended:
                 return False
             self._ended = True
-            if reader.outcome == "complete":
+            if self._reader.outcome == "complete":
                 self._transport.release()
         except BaseException:
             self._left()
@@ -275,9 +330,9 @@ class AsyncStream(_Reading[T, AsyncResponse]):
     async def text(self) -> AsyncIterator[str]:
         """The pieces of the first choice's content."""
         try:
-            async for chunk in self:
-                if chunk.text:
-                    yield chunk.text
+            async for item in self:
+                if text := self._text(item):
+                    yield text
         finally:
             await self.close()
 
@@ -300,22 +355,35 @@ class AsyncStream(_Reading[T, AsyncResponse]):
     ) -> None:
         await self.close()
 
+    async def _try(self, plan: Plan) -> None:
+        """Carry out the steps of another attempt."""
+        try:
+            self._begin(await self._opened.run(plan))
+        except APIError as problem:
+            self._given_up(problem)
+            raise
+
     async def _more(self) -> bool:
         """Wait for the next chunks; False at the end. Raises what went wrong."""
         data, self._start = self._start, b""
-        reader = self._reader
+        by = self._give_up()
         try:
-            while reader.outcome is None:
+            while self._reader.outcome is None:
                 try:
-                    if self._take(data or await self._transport.read()):
+                    if self._take(data or await self._transport.read(by)):
                         return True
                 except TransportError as failure:
                     self._broken(failure)
                 data = b""
+                plan = None if self._reader.outcome is None else self._again()
+                if plan is not None:
+                    await self._try(plan)
+                    data, self._start = self._start, b""
+                    by = self._give_up()
             if self._ended:
                 return False
             self._ended = True
-            if reader.outcome == "complete":
+            if self._reader.outcome == "complete":
                 await self._transport.release()
         except BaseException:
             self._left()

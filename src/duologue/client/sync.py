@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
     from ..types.model import Model, ModelList
     from .call import Plan
+    from .events import ChatCompletionStreamManager
     from .stream import Stream
     from .transports.asgi import ASGIApp
 
@@ -186,8 +187,43 @@ class Completions:
             headers=extra_headers,
             query=extra_query,
         )
-        answer = client._run(perform(call))
+        answer = client._run(perform(call, client._run))
         return Stream(answer) if stream else answer
+
+    def stream(
+        self,
+        *,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCreateParamsBase],
+    ) -> ChatCompletionStreamManager:
+        """Ask for a completion as a stream of typed events. The request is sent when `with` is entered.
+
+        Parameters are those of `create`. Whatever the option `accumulate` says, the stream accumulates: its
+        events tell when something is whole.
+        """
+        from .call import perform
+        from .calls import chat_completion
+        from .events import ChatCompletionStream, ChatCompletionStreamManager
+
+        client = self._client
+
+        def begin() -> ChatCompletionStream:
+            call = chat_completion(
+                client._options._replace(accumulate=True),
+                client._key(),
+                params,
+                stream=True,
+                extra_body=extra_body,
+                timeout=timeout,
+                headers=extra_headers,
+                query=extra_query,
+            )
+            return ChatCompletionStream(client._run(perform(call, client._run)))
+
+        return ChatCompletionStreamManager(begin)
 
 
 class Models:
@@ -211,7 +247,7 @@ class Models:
         call = model_list(
             client._options, client._key(), timeout=timeout, headers=extra_headers, query=extra_query
         )
-        answer: ModelList = client._run(perform(call))
+        answer: ModelList = client._run(perform(call, client._run))
         return answer
 
     def retrieve(
@@ -230,7 +266,7 @@ class Models:
         call = calls.model(
             client._options, client._key(), model, timeout=timeout, headers=extra_headers, query=extra_query
         )
-        answer: Model = client._run(perform(call))
+        answer: Model = client._run(perform(call, client._run))
         return answer
 
 

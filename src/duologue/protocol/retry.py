@@ -1,11 +1,14 @@
-"""When a request is sent again, and after how long.
+"""When a request is sent again, where to, and after how long.
 
-- again after: no answer (connect, reset, timeout), 408, 409, 429, 500 and above;
-- never after: the head of a good answer, so never in the middle of a stream;
+- again after: no answer (connect, reset, timeout), 408, 409, 429, 500 and above; and a stream that ended, or
+  brought an error event of such a status, before its first chunk;
+- never after: the first chunk of a stream, or the head of a good answer that is no stream;
 - `x-should-retry: true` or `false` wins over the status;
 - `retry-after-ms`, else `retry-after` (seconds or a date), is waited if it is at most `MAX_ASKED_S`; a
   longer one means no retry;
-- else the wait is min(0.5 · 2ⁿ, 8) s, less up to a quarter at random.
+- else the wait is min(0.5 · 2ⁿ, 8) s, less up to a quarter at random;
+- with several servers the next one is asked each time, round and round, and the wait is for those that have
+  been asked before: n counts the rounds.
 
 The clock and the random numbers are passed in, and what shall be done is yielded: the same generator
 serves blocking and asynchronous callers.
@@ -28,9 +31,10 @@ _STATUSES = frozenset({408, 409, 429})
 
 
 class Send(NamedTuple):
-    """Send the request; `retry` is 0 the first time."""
+    """Send the request to the server of that number; `retry` is 0 the first time."""
 
     retry: int
+    server: int = 0
 
 
 class Sleep(NamedTuple):
@@ -42,7 +46,7 @@ class Sleep(NamedTuple):
 class Failure(NamedTuple):
     """How an attempt failed: with the status and the headers of an answer, or with none at all.
 
-    `final` says that it would fail again in the same way.
+    `final` says that the same server would fail again in the same way.
     """
 
     status: int | None = None
@@ -53,6 +57,7 @@ class Failure(NamedTuple):
 def attempts(
     max_retries: int,
     *,
+    servers: int = 1,
     left: Callable[[], float],
     wall: Callable[[], float],
     uniform: Callable[[], float],
@@ -63,22 +68,26 @@ def attempts(
     many seconds remain of the whole call: a wait that would outlast them is not begun. `wall` tells the time
     in Unix seconds, `uniform` a random number from 0 to 1.
     """
+    asked: list[float | None] = [None] * servers
     for retry in range(max_retries + 1):
-        failure = yield Send(retry)
-        if failure is None or failure.final or retry == max_retries:
+        server, following = retry % servers, (retry + 1) % servers
+        failure = yield Send(retry, server)
+        if failure is None or retry == max_retries:
             return
-        asked = _asked(failure.headers, wall)
-        if not _again(failure, asked):
+        asked[server] = _asked(failure.headers, wall)
+        if not _again(failure, elsewhere=following != server):
             return
-        delay = asked if asked is not None else _backoff(retry, uniform())
-        if delay >= left():
+        delay = asked[following]
+        if delay is None:
+            delay = 0.0 if retry + 1 < servers else _backoff(retry // servers, uniform())
+        if delay > MAX_ASKED_S or delay >= left():
             return
         yield Sleep(delay)
 
 
-def _again(failure: Failure, asked: float | None) -> bool:
-    if asked is not None and asked > MAX_ASKED_S:
-        return False
+def _again(failure: Failure, *, elsewhere: bool) -> bool:
+    if failure.final:
+        return elsewhere
     should = failure.headers.get("x-should-retry")
     if should in ("true", "false"):
         return should == "true"

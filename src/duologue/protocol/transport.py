@@ -44,7 +44,7 @@ EARLY_S = 0.01
 #   invalid  what answers does not speak HTTP/1.1
 #   app      the ASGI application raised an exception
 Kind = Literal["connect", "reset", "timeout", "invalid", "app"]
-Phase = Literal["connect", "headers", "idle", "total"]
+Phase = Literal["connect", "headers", "idle", "idle_content", "total"]
 
 
 class TransportError(Exception):
@@ -111,7 +111,8 @@ class Deadlines(NamedTuple):
     """How long each wait of one exchange may last, in seconds; None is for ever.
 
     `until` is the moment on the monotonic clock at which the whole call, allowed `total` seconds, is given
-    up. It goes before any other.
+    up. It goes before any other. `idle_content` is told to a transport with each read, as the moment `by`
+    which the next chunk must have come: what is a chunk, it does not know.
     """
 
     connect: float | None = None
@@ -119,18 +120,20 @@ class Deadlines(NamedTuple):
     idle: float | None = None
     total: float | None = None
     until: float | None = None
+    idle_content: float | None = None
 
-    def moment(self, phase: Phase, since: float) -> float | None:
+    def moment(self, phase: Phase, since: float, by: float | None = None) -> float | None:
         """When a wait in `phase` that began at `since` is given up; None for never."""
         seconds = self._seconds(phase)
-        if seconds is None:
-            return self.until
-        return since + seconds if self.until is None else min(since + seconds, self.until)
+        moments = (None if seconds is None else since + seconds, self.until, by)
+        return min((moment for moment in moments if moment is not None), default=None)
 
-    def passed(self, phase: Phase, now: float) -> TransportError:
+    def passed(self, phase: Phase, now: float, by: float | None = None) -> TransportError:
         """The error of a wait in `phase` that has been given up at `now`."""
         if self.until is not None and now >= self.until - EARLY_S:
             phase = "total"
+        elif by is not None and now >= by - EARLY_S:
+            phase = "idle_content"
         return TransportError("timeout", phase=phase, seconds=self._seconds(phase))
 
     def _seconds(self, phase: Phase) -> float | None:
@@ -141,6 +144,8 @@ class Deadlines(NamedTuple):
                 return self.headers
             case "idle":
                 return self.idle
+            case "idle_content":
+                return self.idle_content
             case "total":
                 return self.total
 
@@ -150,8 +155,12 @@ class Response(Protocol):
 
     head: Head
 
-    def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError` once all are read."""
+    def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end. Raises `TransportError` once all are read.
+
+        `by` is the moment on the monotonic clock at which to give up, whatever may be coming
+        (`idle_content`).
+        """
         ...
 
     def release(self) -> None:
@@ -180,8 +189,12 @@ class AsyncResponse(Protocol):
 
     head: Head
 
-    async def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError` once all are read."""
+    async def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end. Raises `TransportError` once all are read.
+
+        `by` is the moment on the monotonic clock at which to give up, whatever may be coming
+        (`idle_content`).
+        """
         ...
 
     async def release(self) -> None:

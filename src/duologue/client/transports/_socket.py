@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
+from ._drop import when_dropped
 from ._words import words_of
-from .proxy import proxy_for
+from .proxy import ProxyRule
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,11 +33,11 @@ class Route(NamedTuple):
     proxy: str | None
 
     @classmethod
-    def to(cls, url: str) -> Route:
+    def to(cls, url: str, proxy: ProxyRule) -> Route:
         """The route to `url`. Raises `TransportError` where the environment's proxy cannot be used."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname or "", port, proxy_for(url))
+        return cls(parts.scheme, parts.hostname or "", port, proxy(url))
 
     @property
     def asks_proxy(self) -> bool:
@@ -62,15 +63,18 @@ class TimedSocket:
     def __init__(self, sock: socket.socket) -> None:
         self.received = 0  # bytes, since `begin`
         self.ended = False  # the other side has closed its end
+        self.by: float | None = None  # when a body is given up, whatever comes
         self._socket = sock
         self._deadlines = Deadlines()
         self._phase: Phase = "headers"
         self._since = 0.0
         self._timeout: float | None = sock.gettimeout()
+        when_dropped(self, sock.close)
 
     def begin(self, deadlines: Deadlines) -> None:
         """A request is about to be sent."""
         self.received = 0
+        self.by = None
         self._deadlines, self._since = deadlines, time.monotonic()
         self._phase = "headers"
 
@@ -80,7 +84,7 @@ class TimedSocket:
 
     def passed(self) -> TransportError:
         """The error for a wait that ended in a `TimeoutError`."""
-        return self._deadlines.passed(self._phase, time.monotonic())
+        return self._deadlines.passed(self._phase, time.monotonic(), self.by)
 
     def sendall(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -122,14 +126,12 @@ class TimedSocket:
             pass
         self._socket.close()
 
-    def __del__(self) -> None:
-        self._socket.close()
-
     def _arm(self) -> None:
         timeout = self._deadlines.idle
-        if self._phase != "idle" or self._deadlines.until is not None:
+        if self._phase != "idle" or self._deadlines.until is not None or self.by is not None:
             now = time.monotonic()
-            moment = self._deadlines.moment(self._phase, now if self._phase == "idle" else self._since)
+            since = now if self._phase == "idle" else self._since
+            moment = self._deadlines.moment(self._phase, since, self.by)
             timeout = None if moment is None else moment - now
             if timeout is not None and timeout <= 0:
                 raise TimeoutError

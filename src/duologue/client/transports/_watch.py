@@ -24,16 +24,24 @@ class Watch:
 
     There is one timer, which is not put off by every read: when it rings it looks at how long the present
     wait has lasted, and is set again for the rest. `since` is the reader's to set: when its wait began, None
-    while it does not wait.
+    while it does not wait. So is, by `expect`, the moment at which the wait ends whatever comes.
     """
 
     def __init__(self, deadlines: Deadlines, ring: Callable[[TransportError], None]) -> None:
         self.since: float | None = None
+        self.by: float | None = None
         self._deadlines = deadlines
         self._ring = ring
+        self._rings: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._set(time.monotonic())
+        self._set(deadlines.moment("idle", time.monotonic()))
+
+    def expect(self, by: float | None) -> None:
+        """The waits from now on are given up at `by`; None for what `since` alone says."""
+        self.by = by
+        if by is not None and (self._rings is None or by < self._rings):
+            self._set(by)
 
     def stop(self) -> None:
         """Never ring again."""
@@ -41,19 +49,24 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _set(self, now: float) -> None:
-        moment = self._deadlines.moment("idle", now if self.since is None else self.since)
-        self._timer = None if moment is None else self._loop.call_later(max(moment - now, 0), self._look)
+    def _set(self, moment: float | None) -> None:
+        self.stop()
+        self._rings = moment
+        if moment is not None:
+            self._timer = self._loop.call_later(max(moment - time.monotonic(), 0), self._look)
 
     def _look(self) -> None:
         now = time.monotonic()
-        until = self._deadlines.until
-        moment = until if self.since is None else self._deadlines.moment("idle", self.since)
+        deadlines = self._deadlines
+        if self.since is None:
+            moment, again = deadlines.until, deadlines.moment("idle", now)
+        else:
+            moment = again = deadlines.moment("idle", self.since, self.by)
         if moment is not None and now >= moment - EARLY_S:
             self._timer = None
-            self._ring(self._deadlines.passed("idle", now))
+            self._ring(deadlines.passed("idle", now, self.by))
         else:
-            self._set(now)
+            self._set(again)
 
 
 def loop_time(deadlines: Deadlines, phase: Phase) -> float | None:

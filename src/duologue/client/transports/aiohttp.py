@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
+import re
+import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
+from ._drop import when_dropped
 from ._loop import soon
 from ._watch import Watch, drain, loop_time
 from ._words import first_line, words_of
-from .proxy import proxy_for
+from .proxy import ProxyRule, proxy_for
 
 __all__ = ["MAX_CONNECTIONS", "AiohttpTransport"]
 
@@ -25,6 +30,12 @@ MAX_CONNECTIONS = 1000
 
 # aiohttp warns of larger bodies unless they come in pieces.
 _WHOLE_BYTES = 1024 * 1024
+
+# How much of a head is kept to find its end; one that is longer is left to aiohttp, which refuses it.
+MAX_HEAD_BYTES = 64 * 1024
+
+_BLANK_LINE = b"\r\n\r\n"
+_EARLY = re.compile(rb"HTTP/1\.[01] 1(?!01)")  # a head that only announces the answer
 
 # What aiohttp raises. RuntimeError: the session was closed meanwhile. HttpProcessingError: its parser's.
 _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
@@ -43,10 +54,15 @@ class AiohttpTransport:
     """One session for each event loop that it is used on.
 
     Cookies are ignored, redirects are not followed, and of the environment only the proxy is read (by
-    `proxy_for`, not by aiohttp, which would read passwords from netrc, too).
+    `proxy_for`, not by aiohttp, which would read passwords from netrc, too). `ssl_context` stands in place
+    of the standard one.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._proxy = proxy
+        self._tls = ssl_context
         self._lives: dict[asyncio.AbstractEventLoop, AsyncGenerator[aiohttp.ClientSession]] = {}
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
@@ -58,7 +74,8 @@ class AiohttpTransport:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         try:
-            answer, connected = await _Attempt(request, deadlines).run(await self._session())
+            attempt = _Attempt(request, deadlines, self._proxy(request.url))
+            answer, connected = await attempt.run(await self._session())
         except _ERRORS as error:
             raise _failure(error) from _cause(error)
         return _Response(answer, deadlines, connected, self)
@@ -75,7 +92,7 @@ class AiohttpTransport:
         session = self._sessions.get(loop)
         if session is None or session.closed:
             await self._forget_closed_loops()
-            life = self._lives[loop] = _life_of_session()
+            life = self._lives[loop] = _life_of_session(self._tls)
             session = self._sessions[loop] = await anext(life)
         return session
 
@@ -85,7 +102,7 @@ class AiohttpTransport:
             await self._sessions.pop(loop).close()  # most often its loop has done so
 
 
-async def _life_of_session() -> AsyncGenerator[aiohttp.ClientSession]:
+async def _life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession]:
     """A session that ends with its event loop.
 
     A loop closes the generators that were begun on it, when it shuts down as when nobody holds them any
@@ -95,14 +112,53 @@ async def _life_of_session() -> AsyncGenerator[aiohttp.ClientSession]:
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_on_connected)
     trace.on_connection_reuseconn.append(_on_connected)
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=True if tls is None else tls)
+    connector._factory = functools.partial(_Protocol, loop=asyncio.get_running_loop())
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trace_configs=[trace],
         response_class=_Answer,
     ) as session:
+        session._retry_connection = False  # whether to send again is not decided here
         yield session
+
+
+class _Protocol(ResponseHandler):
+    """The connection, as aiohttp's own but for two losses.
+
+    When aiohttp's parser gives up, the messages of that packet are dropped. So a head is given to it apart
+    from what follows: then there is an answer, and what had come of its body. And the reader of a body that
+    is broken inside would wait for its deadline: here the body ends with the connection.
+    """
+
+    _head: bytes | None = None  # what has come of a head that is waited for
+
+    def set_response_params(self, **params: Any) -> None:
+        self._head = b""
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        while self._head is not None:
+            head = self._head + data
+            end = head.find(_BLANK_LINE)
+            if end < 0:
+                self._head = head if len(head) <= MAX_HEAD_BYTES else None
+                break
+            end += len(_BLANK_LINE)
+            self._head = b"" if _EARLY.match(head) else None
+            first, data = data[: end - len(head)] if end < len(head) else data, head[end:]
+            super().data_received(first)
+            if not data or self.exception() is not None:
+                return
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(TransportError("reset", "the body is broken"))
 
 
 class _Answer(aiohttp.ClientResponse):
@@ -119,10 +175,10 @@ class _Answer(aiohttp.ClientResponse):
 class _Attempt:
     """One request on its way to an answer, and which deadline it is under."""
 
-    def __init__(self, request: Request, deadlines: Deadlines) -> None:
+    def __init__(self, request: Request, deadlines: Deadlines, proxy: str | None) -> None:
         self._request = request
         self._deadlines = deadlines
-        self._proxy = proxy_for(request.url)
+        self._proxy = proxy
         self._phase: Phase = "connect"
         self._connected = 0.0
         self._timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
@@ -160,11 +216,7 @@ async def _on_connected(_session: Any, context: Any, _params: Any) -> None:
 
 
 class _Response:
-    """An answer whose body is still to be read.
-
-    Until it is closed it holds its transport: a session ends when nobody holds it, and a stream goes on
-    when its client is dropped.
-    """
+    """An answer whose body is still to be read; who drops it leaves."""
 
     def __init__(
         self,
@@ -175,20 +227,44 @@ class _Response:
     ) -> None:
         version = "1.1" if answer.version is None else f"{answer.version.major}.{answer.version.minor}"
         self.head = Head(answer.status, Headers(answer.headers.items()), version, connected)
+        self._body = _Body(answer, deadlines, transport)
+        self.read = self._body.read
+        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), self._body.close)
+
+    async def release(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
+        if not self._body.content.at_eof():
+            await drain(self)
+        self.close()
+
+    def close(self) -> None:
+        """Leave at once; the connection is closed unless the body had ended."""
+        self._dropped.detach()
+        self._body.close()
+
+
+class _Body:
+    """What is still to be read.
+
+    Until it is closed it holds its transport: a session ends when nobody holds it, and a stream goes on
+    when its client is dropped.
+    """
+
+    def __init__(self, answer: _Answer, deadlines: Deadlines, transport: AiohttpTransport) -> None:
+        self.content = answer.content
         self._failed = False
         self._answer = answer
-        self._content = answer.content
         self._transport: AiohttpTransport | None = transport
-        self._loss = _Loss(answer)
         self._watch = Watch(deadlines, answer.content.set_exception)
-        self._loop = asyncio.get_running_loop()
 
-    async def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
+    async def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
         watch = self._watch
         watch.since = time.monotonic()
+        if by != watch.by:
+            watch.expect(by)
         try:
-            return await self._content.readany()
+            return await self.content.readany()
         except (*_ERRORS, TransportError) as error:
             # Once only: a server that goes on sending must not put the end off.
             if not self._failed:
@@ -203,16 +279,9 @@ class _Response:
         finally:
             watch.since = None
 
-    async def release(self) -> None:
-        """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
-        if not self._content.at_eof():
-            await drain(self)
-        self.close()
-
     def close(self) -> None:
         """Leave at once; the connection is closed unless the body had ended."""
         self._watch.stop()
-        self._loss.forget()
         self._answer.close()
         carrier = self._answer.carrier
         if carrier is not None and carrier.is_closing():
@@ -221,52 +290,12 @@ class _Response:
 
     def _arrived(self, error: BaseException) -> bytes:
         """What had come before `error`: aiohttp raises before it hands that out."""
-        content = self._content
+        content = self.content
         content.set_exception(None)  # type: ignore[arg-type] # the way to take one back
         try:
             return content.read_nowait()
         finally:
             content.set_exception(error)
-
-    def __del__(self) -> None:
-        if not self._answer.closed:
-            soon(self._loop, self.close)
-
-
-class _Loss:
-    """Ends a body whose connection is lost.
-
-    aiohttp does not when its parser gives up inside the body: it closes the connection, and the reader
-    would wait until the deadline. (Where that happens in the packet that brought the head, there is no
-    response at all: `session.request` raises, and what had come is lost.)
-    """
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._content = answer.content
-        connection = answer.connection  # None when the body is whole already
-        protocol = None if connection is None else connection.protocol
-        # Not every release of aiohttp that is supported has it; without it the deadline ends the body.
-        self._closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
-        if self._closed is not None:
-            # One for each connection, however many answers it brings, and it stays.
-            self._closed.remove_done_callback(_heard)
-            self._closed.add_done_callback(_heard)
-            self._closed.add_done_callback(self._end)
-
-    def forget(self) -> None:
-        """The body is of no interest any more."""
-        if self._closed is not None:
-            self._closed.remove_done_callback(self._end)
-
-    def _end(self, _closed: asyncio.Future[None]) -> None:
-        if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(TransportError("reset", "the body is broken"))
-
-
-def _heard(closed: asyncio.Future[None]) -> None:
-    """Look at the reason, so that asyncio does not log that nobody has."""
-    if not closed.cancelled():
-        closed.exception()
 
 
 def _failure(error: BaseException) -> TransportError:

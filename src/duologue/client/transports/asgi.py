@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import AsyncResponse, Deadlines, Head, Headers, Request, TransportError
+from ._drop import when_dropped
 from ._loop import LoopThread, soon
 from ._watch import Watch, drain, loop_time
 
@@ -164,8 +165,10 @@ class _Exchange:
             await self._wait()
         return self._head
 
-    async def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
+    async def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        if by != self._watch.by:
+            self._watch.expect(by)
         while not self._parts:
             if self._whole or self._left:
                 self._watch.stop()
@@ -205,15 +208,17 @@ class _Response:
         self.head = head
         self._task = task  # the transport may be gone before this
         self.read = exchange.read
-        self.close = exchange.close
-        self._loop = asyncio.get_running_loop()
+        self._exchange = exchange
+        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), exchange.close)
 
     async def release(self) -> None:
         """Nothing more is wanted: let the application come to its end if it does so within `DRAIN_S`."""
         await drain(self)
 
-    def __del__(self) -> None:
-        soon(self._loop, self.close)
+    def close(self) -> None:
+        """Leave at once: the application is told, and what it sends goes nowhere."""
+        self._dropped.detach()
+        self._exchange.close()
 
 
 class ThreadedAsgiTransport:
@@ -252,10 +257,10 @@ class _ThreadedResponse:
         self._inner = inner
         self._loop: LoopThread | None = loop  # None when closed
 
-    def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
+    def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
         loop = self._loop
-        return b"" if loop is None else loop.run(self._inner.read())
+        return b"" if loop is None else loop.run(self._inner.read(by))
 
     def release(self) -> None:
         """Nothing more is wanted: let the application come to its end if it does so within `DRAIN_S`."""
@@ -269,6 +274,3 @@ class _ThreadedResponse:
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.soon(self._inner.close)
-
-    def __del__(self) -> None:
-        self.close()

@@ -24,6 +24,7 @@ from ...protocol.transport import (
 )
 from ._socket import Route, TimedSocket, connect
 from ._words import words_of
+from .proxy import ProxyRule, proxy_for
 
 __all__ = ["MAX_IDLE", "MAX_IDLE_S", "HttpClientTransport"]
 
@@ -33,17 +34,23 @@ MAX_IDLE_S = 15.0
 
 
 class HttpClientTransport:
-    """Connections in use are as many as there are callers; at most `MAX_IDLE` are kept when they are done."""
+    """Connections in use are as many as there are callers; at most `MAX_IDLE` are kept when they are done.
 
-    def __init__(self) -> None:
+    `proxy` says which proxy is asked for what; `ssl_context` stands in place of the standard one.
+    """
+
+    def __init__(
+        self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._proxy = proxy
         self._lock = threading.Lock()
         self._idle: deque[_Connection] = deque()
         self._process = os.getpid()
-        self._tls: ssl.SSLContext | None = None
+        self._tls = ssl_context
 
     def send(self, request: Request, deadlines: Deadlines) -> _Response:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        route = Route.to(request.url)
+        route = Route.to(request.url, self._proxy)
         while True:
             kept = self._take(route)
             connection = kept or _Connection(route, deadlines, self._tls_context)
@@ -161,8 +168,9 @@ class _Response:
         # Nobody asked for it, and some servers do it all the same. 32: gzip and zlib are told apart.
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if compressed else None
 
-    def read(self) -> bytes:
-        """The next bytes as they arrive, `b""` at the end. Raises `TransportError`."""
+    def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        self._connection.socket.by = by
         while True:
             try:
                 data = self._answer.read1(READ_BYTES)

@@ -1,21 +1,37 @@
 """Which proxy a request goes through: the same rule for every transport.
 
-`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, in either case. Nothing else of the
-system is read: no netrc, no system settings. A loopback host is never asked through a proxy.
+A proxy that the client was given is asked for everything. Else `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+`NO_PROXY` are honoured, in either case, and a loopback host is never asked through a proxy. Nothing else of
+the system is read: no netrc, no system settings.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib import request as environment
 from urllib.parse import urlsplit
 
+from ...protocol.errors import DuologueError
 from ...protocol.transport import TransportError
 
-__all__ = ["proxy_for"]
+__all__ = ["ProxyRule", "proxy_for", "proxy_rule"]
+
+# The URL of the proxy for a URL, None for a direct connection. Raises `TransportError`.
+ProxyRule = Callable[[str], str | None]
+
+
+def proxy_rule(proxy: str | None) -> ProxyRule:
+    """The rule of a client with the option `proxy`; None for none at all. Raises `DuologueError`."""
+    if proxy is not None and (urlsplit(proxy).scheme != "http" or not urlsplit(proxy).hostname):
+        raise DuologueError(
+            "proxy must be an http:// URL, such as http://user:password@host:3128. For other kinds of "
+            "proxies pass an http_client."
+        )
+    return lambda url: proxy
 
 
 def proxy_for(url: str) -> str | None:
-    """The URL of the proxy for `url`, None for a direct connection. Raises `TransportError`."""
+    """The rule of the environment."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in ("localhost", "::1") or host.startswith("127."):
