@@ -156,6 +156,11 @@ def likeliest(values: Probabilities, count: int) -> list[int]:
 class Mask(Protocol):
     """A constraint of one choice."""
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing may follow but the end."""
+        ...
+
     def mask(self, logits: Logits) -> None:
         """Set the logits of what may not come next to minus infinity."""
         ...
@@ -188,6 +193,11 @@ class Sampler:
         self._brought: set[int] = set()
         seed = sampling.seed
         self._random = np.random.PCG64(None if seed is None else (seed + index) % 2**64)
+
+    @property
+    def done(self) -> bool:
+        """Whether the constraint leaves nothing more to say."""
+        return self._constraint is not None and self._constraint.done
 
     def pick(self, logits: Logits) -> int:
         """The next token's id. Raises `FloatingPointError` where the logits are not finite."""
