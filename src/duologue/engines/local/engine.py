@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +52,7 @@ class LocalEngine:
         name = model or self._model.name
         self.models: Sequence[str] = (name,)
         self.supports: Mapping[str, Support] = dict.fromkeys(NATIVE, "native")
-        self._fingerprint = f"{name} numpy-{np.__version__} duologue-{__version__}"
+        self._fingerprint = f"{name} numpy-{np.__version__} {_arithmetic()} duologue-{__version__}"
         self._worker = Worker(f"duologue-{name}", lambda asked: decode(self._model.weights(), asked))
 
     def generate(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -69,3 +71,11 @@ class LocalEngine:
     async def close(self) -> None:
         """Stop all work; requests under way fail. A request that comes later is answered all the same."""
         await asyncio.to_thread(self._worker.close)
+
+
+def _arithmetic() -> str:
+    """Whose sums these are: a seed repeats where the same library computes on the same kind of processor."""
+    config: dict[str, dict[str, Any]] = np.show_config(mode="dicts")  # type: ignore[assignment]  # it is typed as None
+    library = config.get("Build Dependencies", {}).get("blas", {})
+    kind = [platform.machine(), *config.get("SIMD Extensions", {}).get("found", [])[-1:]]
+    return f"{library.get('name')}-{library.get('version')} {'-'.join(kind)}"
