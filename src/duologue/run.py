@@ -32,11 +32,19 @@ GRACE = 10
 START_TIMEOUT = 30
 
 
-def load_target(target: str | None) -> Engine:
-    """The engine that a TARGET names: nothing (the default engine), `echo`, or `module:attribute`.
+def load_target(target: str | None, **settings: Any) -> Engine:
+    """The engine that a TARGET names: nothing (the default engine), `echo`, a model file, or `module:attribute`.
 
-    Raises `DuologueError` saying what is wrong with the target.
+    A model file is a path that ends with .gguf, or `hf:owner/repository:file.gguf`; `settings` are those of
+    `engines.local.open_model`, for model files only. Raises `DuologueError` saying what is wrong with the target.
     """
+    if target is not None and _names_model(target):
+        from .engines.local import open_model
+
+        return open_model(target, **settings)
+    if settings:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in settings)
+        raise DuologueError(f"{names} is for a model file: duologue serve model.gguf")
     if target is None:
         from .engines.local import default_engine
 
@@ -48,9 +56,14 @@ def load_target(target: str | None) -> Engine:
     module_name, colon, attribute = target.partition(":")
     if not colon or module_name[:1] in ("", ".") or not attribute:
         raise DuologueError(
-            f"Cannot serve {target!r}: give 'echo', or 'module:attribute' such as 'my_agent:answer'."
+            f"Cannot serve {target!r}: give 'echo', or 'module:attribute' such as 'my_agent:answer', or a "
+            "model file such as 'model.gguf'."
         )
     return _import_engine(module_name, attribute)
+
+
+def _names_model(target: str) -> bool:
+    return target.startswith("hf:") or target.lower().endswith(".gguf")
 
 
 def _import_engine(module_name: str, attribute: str) -> Engine:

@@ -37,7 +37,7 @@ class LlamaCppEngine:
     unless given), and `gpu_layers` of the model's layers lie on a GPU where there is one.
 
     Opening the file checks its head, and raises `GGUFError` where it cannot be used; the weights are read by
-    `start`, or else by the first request. It cannot be used after a fork once they are.
+    `load` or `start`, or else by the first request. Once they are, it cannot be used in a fork of the process.
     """
 
     def __init__(
@@ -75,9 +75,13 @@ class LlamaCppEngine:
         """
         return self._crew.run(lambda job: self._answer(request, job), size=request.n or 1)
 
+    def load(self) -> None:
+        """Read the weights now. Raises `GGUFError` for a model that llama.cpp cannot run."""
+        self._binding.load()
+
     async def start(self) -> None:
-        """Read the weights now, so that the first request does not wait for them."""
-        await asyncio.to_thread(self._binding.load)
+        """Read the weights, so that the first request does not wait for them."""
+        await asyncio.to_thread(self.load)
 
     async def close(self) -> None:
         """Stop all work; requests under way fail. A request that comes later loads the model again."""
