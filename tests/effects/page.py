@@ -1,0 +1,67 @@
+"""The page of the table: `pytest tests/effects --write-effects` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from duologue.engines.local.engine import NATIVE
+
+from . import accepted, sampling, shape, tools
+from .chat import Row
+
+__all__ = ["MODELS", "PAGE", "ROWS", "Table", "rows_of"]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "parameter-effects.md"
+# The columns: the embedded model, and one of another architecture with random weights.
+MODELS = ("pocket", "qwen3")
+PENDING = {
+    "function_call", "functions", "parallel_tool_calls", "reasoning_effort", "response_format", "tool_choice",
+    "tools", "verbosity",
+} - set(NATIVE)  # fmt: skip
+ROWS: tuple[Row, ...] = tuple(
+    row for row in (*shape.ROWS, *sampling.ROWS, *tools.ROWS, *accepted.ROWS) if row.parameter not in PENDING
+)
+
+HEAD = """\
+# What each parameter does to a local model
+
+Every request parameter has its real effect on the models that run on this machine. This table was written by
+a test run that looked: each row asked both models with the parameter and without it, or with two values, and
+would have failed if nothing had changed.
+
+- `pocket` is the embedded model.
+- `qwen3` is a model of another architecture whose weights are random numbers. It knows how to say nothing, so
+  what is seen with it is the engine's doing alone.
+
+Where nothing else is said, the temperature is 0.
+"""
+
+
+class Table:
+    """What was seen, by row and model."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], dict[str, str]] = {}
+
+    def add(self, row: Row, model: str, effect: str) -> None:
+        """Note what a row saw with a model."""
+        self._seen.setdefault((row.parameter, row.asked), {})[model] = effect
+
+    def page(self) -> str:
+        """The page. Raises `KeyError` for a row that was not seen with every model."""
+        lines = [_line("Parameter", "Asked", *(f"Seen with {model}" for model in MODELS))]
+        lines.append("|---" * (2 + len(MODELS)) + "|")
+        for row in ROWS:
+            seen = self._seen[row.parameter, row.asked]
+            lines.append(_line(f"`{row.parameter}`", row.asked, *(seen[model] for model in MODELS)))
+        return HEAD + "\n" + "\n".join(lines) + "\n"
+
+
+def rows_of(page: str) -> list[tuple[str, str]]:
+    """The parameter and what is asked of every row on a page."""
+    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    return [(cells[0].removeprefix("| ").strip("`"), cells[1]) for cells in lines]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
