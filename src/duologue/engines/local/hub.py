@@ -42,7 +42,7 @@ REMEDIES = (
     ),
     ("LocalEntryNotFoundError", OFFLINE),
     ("OfflineModeIsEnabled", OFFLINE),
-    ("ConnectionError", OFFLINE),
+    ("TransportError", OFFLINE),
     ("Exception", "Cannot download {repository}:{file}: {reason}. Try again; what has come is kept."),
 )
 
@@ -84,7 +84,12 @@ def _parts(file: str) -> list[str]:
 
 
 def _fetch(hub: Any, repository: str, file: str) -> Path:
+    cached = hub.try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return Path(cached)
     try:
+        # Asked first, because the download itself tries for half a minute where there is no network.
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, file))
         return Path(hub.hf_hub_download(repository, file))
     except Exception as error:  # whatever its libraries raise
         kinds = {kind.__name__ for kind in type(error).__mro__}
