@@ -91,10 +91,8 @@ class LlamaCppEngine:
         asked = plan(self._model, request)
         job.say([Head(system_fingerprint=self._fingerprint)])
         speakers = [Speaker(asked, self._model.ends, index) for index in range(asked.choices)]
-        if needs_steps(asked):
-            steps(self._binding, self._model, asked, speakers, [None] * len(speakers), job)
-        else:
-            flow(self._binding, self._model, asked, speakers, job)
+        run = steps if needs_steps(asked) else flow
+        run(self._binding, self._model, asked, speakers, job)
         usage = Usage(
             prompt_tokens=len(asked.prompt),
             completion_tokens=sum(speaker.tokens for speaker in speakers),

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ....engine import Event
 from ..model import ChatModel
 from ..plan import Plan
-from ..sampling import Mask
 from ..speaker import Speaker, Token
 from .binding import PREFILL_SLICE, Binding
 from .body import SEEDS, base_of, logit_bias, weights
@@ -47,16 +46,12 @@ def steps(
     model: ChatModel,
     asked: Plan,
     speakers: Sequence[Speaker],
-    constraints: Sequence[Mask | None],
     job: Job[Event],
 ) -> None:
     """Let the speakers say what llama.cpp makes of the prompt, a token of each in turn."""
     if len(speakers) > 1 or len(asked.prompt) > PREFILL_SLICE:
         _evaluate(binding, asked, min(len(speakers), binding.settings.slots), job)
-    live = [
-        _Choice(binding, model, asked, index, speaker, constraint)
-        for index, (speaker, constraint) in enumerate(zip(speakers, constraints, strict=True))
-    ]
+    live = [_Choice(binding, model, asked, index, speaker) for index, speaker in enumerate(speakers)]
     while live and not job.left:
         for choice in live:
             job.say(choice.step())
@@ -79,20 +74,12 @@ class _Drawn(NamedTuple):
 class _Choice:
     """One choice while it is written."""
 
-    def __init__(
-        self,
-        binding: Binding,
-        model: ChatModel,
-        asked: Plan,
-        index: int,
-        speaker: Speaker,
-        constraint: Mask | None,
-    ) -> None:
+    def __init__(self, binding: Binding, model: ChatModel, asked: Plan, index: int, speaker: Speaker) -> None:
         self.speaker = speaker
         self._binding = binding
         self._base = base_of(asked)
         self._pieces = model.tokenizer.pieces
-        self._constraint = constraint
+        self._constraint = None if asked.grammar is None else model.constraints.begin(asked.grammar)
         self._ids = list(asked.prompt)
         self._weights = weights(asked.sampling)
         self._sampling = asked.sampling
@@ -103,11 +90,14 @@ class _Choice:
 
     def step(self) -> list[Event]:
         """Draw the next token."""
-        allowed = self._allowed()
-        drawn = self._draw(allowed)
-        token = drawn.token
-        self._remember(token)
-        return self.speaker.push(self._token(drawn))
+        drawn = self._draw(self._allowed())
+        token = self._token(drawn)
+        self._ids.append(drawn.token)
+        self._remember(drawn.token)
+        events = self.speaker.push(token)
+        if self._constraint is not None and self._constraint.done and not self.speaker.ended:
+            events += self.speaker.close("stop")
+        return events
 
     def _allowed(self) -> NDArray[np.bool_] | None:
         """Which tokens the constraint lets through."""
@@ -125,6 +115,8 @@ class _Choice:
         """
         if allowed is None:
             return self._ask(self._weights)
+        if self._top is None and np.count_nonzero(allowed) == 1:
+            return _Drawn(int(allowed.argmax()), None)
         if self._sampling.temperature == 0 or self._sampling.top_p == 1:
             drawn = self._ask(self._weights)
             if allowed[drawn.token]:
@@ -159,10 +151,8 @@ class _Choice:
         token = drawn.token
         piece = self._pieces[token]
         if self._top is None:
-            self._ids.append(token)
             return Token(token, piece)
         entry = drawn.entry or self._search(token)
-        self._ids.append(token)
         top = [(self._pieces[other.id], _finite(other.logprob)) for other in entry.top_logprobs[: self._top]]
         return Token(token, piece, _finite(entry.logprob), top)
 
