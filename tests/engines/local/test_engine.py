@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import platform
 import subprocess
 import sys
 import threading
@@ -11,8 +13,12 @@ import time
 
 import pytest
 
+from duologue._version import __version__
 from duologue.engine import Engine, Finish, Head, Text, Usage
 from duologue.engines.local import default_engine
+from duologue.engines.local.answer import answer as answer_turns
+from duologue.engines.local.answer import decode
+from duologue.engines.local.worker import Ask
 from duologue.protocol.errors import BadRequestError, InternalServerError
 
 STORY = "Tell me a story."
@@ -39,8 +45,11 @@ async def test_the_order_of_events(ask):
     """A head that names model and backend, text token by token, the end, and the usage last."""
     head, *texts, finish, usage = (await ask(COUNT, temperature=0)).events
     assert isinstance(head, Head)
-    assert head.system_fingerprint.startswith("pocket numpy-")
-    assert " duologue-" in head.system_fingerprint
+    name, numpy, blas, machine, version = head.system_fingerprint.split(" ")
+    assert (name, version) == ("pocket", f"duologue-{__version__}")
+    assert numpy.startswith("numpy-")
+    assert blas
+    assert machine.startswith(platform.machine())
     assert all(isinstance(event, Text) and event.tokens == 1 for event in texts)
     assert finish == Finish("stop")
     assert usage.completion_tokens == len(texts) + 1  # the end is a token, too
@@ -115,19 +124,19 @@ async def test_text_held_back_for_a_stop_comes_out_at_the_limit(ask):
     assert answer.text == (await ask(COUNT, temperature=0, max_tokens=4)).text
 
 
-async def test_the_context_is_a_limit_too(ask):
-    prompt = (await ask("word " * 600, max_tokens=1)).usage[0]
-    answer = await ask("word " * 600, temperature=2, seed=1, max_tokens=10_000)
-    prompt_tokens, completion_tokens = answer.usage
-    assert prompt_tokens == prompt
-    assert prompt_tokens + completion_tokens <= 640
-    ends = {"length"} if prompt_tokens + completion_tokens == 640 else {"stop"}
-    assert set(answer.reasons) == ends
+async def test_the_context_is_a_limit_too(ask, model):
+    """An answer that never ends on its own fills what the prompt leaves."""
+    tokens = model.tokenizer.encode("word " * model.context)
+    long = model.tokenizer.decode(tokens[: model.context - 60]).decode()
+    endless = {str(token): -100 for token in model.ends}
+    answer = await ask(long, temperature=2, seed=1, max_tokens=10_000, logit_bias=endless)
+    assert sum(answer.usage) == model.context
+    assert answer.reasons == ["length"]
 
 
-async def test_a_prompt_over_the_context_is_refused_before_any_event(pocket, make_request):
-    events = pocket.generate(make_request("word " * 700))
-    with pytest.raises(BadRequestError, match="context is 640 tokens") as caught:
+async def test_a_prompt_over_the_context_is_refused_before_any_event(pocket, make_request, model):
+    events = pocket.generate(make_request("word " * (model.context + 60)))
+    with pytest.raises(BadRequestError, match=f"context is {model.context} tokens") as caught:
         await anext(events)
     assert caught.value.code == "context_length_exceeded"
 
@@ -155,6 +164,196 @@ async def test_the_largest_n_is_answered(ask):
     answer = await ask("Hello", n=128, max_tokens=1)
     assert len(answer.texts) == 128
     assert answer.usage[1] == 128
+
+
+# --- what is told of the tokens --------------------------------------------------------------------------
+
+
+def entries(answer) -> list:
+    return [entry for event in answer.events if isinstance(event, Text) for entry in event.logprobs or ()]
+
+
+async def test_each_token_of_the_text_has_its_logprob(ask):
+    answer = await ask(STORY, temperature=0, logprobs=True, top_logprobs=3, max_tokens=20)
+    found = entries(answer)
+    assert len(found) == 20
+    assert b"".join(bytes(entry.bytes) for entry in found) == answer.text.encode()
+    for event in answer.events:
+        if isinstance(event, Text):
+            assert "".join(entry.token for entry in event.logprobs) == event.text
+    for entry in found:
+        (likeliest, *others) = entry.top_logprobs
+        assert len(others) == 2
+        assert (likeliest.token, likeliest.bytes, likeliest.logprob) == (
+            entry.token,
+            entry.bytes,
+            entry.logprob,
+        )
+        assert 0 >= likeliest.logprob >= others[0].logprob >= others[1].logprob
+        assert sum(math.exp(top.logprob) for top in entry.top_logprobs) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(("asked", "count"), [(None, 0), (0, 0), (1, 1), (20, 20)])
+async def test_as_many_likeliest_tokens_as_asked_for(ask, asked, count):
+    more = {} if asked is None else {"top_logprobs": asked}
+    answer = await ask(STORY, logprobs=True, max_tokens=3, **more)
+    assert [len(entry.top_logprobs) for entry in entries(answer)] == [count] * 3
+
+
+async def test_logprobs_are_the_models_own_whatever_is_done_to_pick_from_them(ask, model):
+    """Those of the first token stay what they are when another one is picked."""
+    plain = entries(await ask(STORY, temperature=0, logprobs=True, top_logprobs=20, max_tokens=1))[0]
+    other = plain.top_logprobs[1]
+    token = model.tokenizer.pieces.index(bytes(other.bytes))
+    forced = entries(
+        await ask(
+            STORY,
+            temperature=2,
+            top_p=0.5,
+            logit_bias={str(token): 100},
+            logprobs=True,
+            top_logprobs=20,
+            max_tokens=1,
+        )
+    )[0]
+    assert forced.top_logprobs == plain.top_logprobs
+    assert (forced.token, forced.logprob) == (other.token, other.logprob)
+
+
+async def test_there_are_no_logprobs_unless_asked_for(ask):
+    answer = await ask(STORY, max_tokens=5, logprobs=False)
+    assert all(event.logprobs is None for event in answer.events if isinstance(event, Text))
+
+
+# --- bias and penalties ----------------------------------------------------------------------------------
+
+
+def letter(model, text: str) -> str:
+    """The id of the token of a letter, as a key of `logit_bias`."""
+    (token,) = model.tokenizer.encode(text)
+    return str(token)
+
+
+async def test_a_bias_bans_and_selects_at_any_temperature(ask, model):
+    only = await ask(STORY, temperature=2, logit_bias={letter(model, "q"): 100}, max_tokens=9)
+    assert (only.text, only.reasons) == ("q" * 9, ["length"])
+    ends = {str(token): -100 for token in model.ends}
+    endless = await ask("Hello", temperature=1, logit_bias=ends, max_tokens=150)
+    assert endless.reasons == ["length"]
+
+
+async def test_a_bias_on_the_end_ends(ask, model):
+    (end,) = model.ends
+    answer = await ask(STORY, logit_bias={str(end): 100})
+    assert (answer.text, answer.reasons, answer.usage[1]) == ("", ["stop"], 1)
+
+
+async def test_a_bias_on_an_unknown_id_is_refused_before_any_event(pocket, make_request):
+    with pytest.raises(BadRequestError, match="'999999' is no token id") as caught:
+        await anext(pocket.generate(make_request("Hello", logit_bias={"999999": 1})))
+    assert caught.value.param == "logit_bias"
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+async def test_a_penalty_makes_what_has_come_less_likely(ask, model, name):
+    """Of three letters alone, the likeliest comes each time; punished, all three come."""
+    bias = {letter(model, text): 100 for text in "qvz"}
+    plain = await ask("Hello", temperature=0, logit_bias=bias, max_tokens=12)
+    punished = await ask("Hello", temperature=0, logit_bias=bias, max_tokens=12, **{name: 2})
+    assert len(set(punished.text)) > len(set(plain.text))
+
+
+async def test_the_prompt_is_not_punished(ask, model):
+    """The first token is picked as if there were no penalties, though the prompt is full of it."""
+    prompt = "qqqq vvvv zzzz " * 9
+    bias = {letter(model, text): 100 for text in "qvz"}
+    first = [
+        (await ask(prompt, temperature=0, logit_bias=bias, max_tokens=1, presence_penalty=penalty)).text
+        for penalty in (-2, 0, 2)
+    ]
+    assert len(set(first)) == 1
+
+
+# --- predicted output ------------------------------------------------------------------------------------
+
+
+def rejected(answer) -> tuple[int, int]:
+    usage = answer.events[-1]
+    return usage.accepted_prediction_tokens, usage.rejected_prediction_tokens
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7, 1.5])
+async def test_a_prediction_changes_nothing_but_the_usage(ask, temperature):
+    for seed in range(4):
+        plain = await ask(STORY, temperature=temperature, seed=seed, max_tokens=60)
+        words = plain.text.split(" ")
+        for predicted in (plain.text, " ".join(words[3:]), " ".join(words[::2]), "Something else."):
+            prediction = {"type": "content", "content": predicted}
+            answer = await ask(
+                STORY, temperature=temperature, seed=seed, max_tokens=60, prediction=prediction
+            )
+            assert (answer.text, answer.reasons) == (plain.text, plain.reasons)
+            wrong = rejected(answer)[1]
+            assert answer.usage == (plain.usage[0], plain.usage[1] + wrong)
+
+
+async def test_what_is_predicted_right_is_accepted(ask):
+    plain = await ask(STORY, temperature=0)
+    whole = {"type": "content", "content": [{"type": "text", "text": plain.text}]}
+    right, wrong = rejected(await ask(STORY, temperature=0, prediction=whole))
+    assert right > plain.usage[1] / 2
+    assert wrong == 0
+    right, wrong = rejected(
+        await ask(STORY, temperature=0, prediction={"type": "content", "content": "~~~~~~"})
+    )
+    assert right == 0
+    assert wrong > 0
+
+
+async def test_without_a_prediction_the_usage_does_not_speak_of_one(ask):
+    assert rejected(await ask("Hello")) == (None, None)
+
+
+async def test_each_choice_has_the_prediction(ask):
+    plain = await ask(STORY, temperature=1, seed=1, n=3, max_tokens=40)
+    prediction = {"type": "content", "content": plain.texts[0]}
+    answer = await ask(STORY, temperature=1, seed=1, n=3, max_tokens=40, prediction=prediction)
+    assert answer.texts == plain.texts
+    assert answer.usage[1] - rejected(answer)[1] == plain.usage[1]
+
+
+def steps(model, request) -> int:
+    """How often the model has to compute for an answer, the prompt apart."""
+    turns = answer_turns(model, request, fingerprint="")
+    count, made = 0, next(turns)
+    while made is not None:
+        if isinstance(made, Ask):
+            count += 1
+            (logits,) = decode(model.weights(), [made.question])
+            made = turns.send(logits)
+        else:
+            made = next(turns, None)
+    return count
+
+
+async def test_a_right_prediction_saves_most_of_the_steps(ask, model, make_request):
+    plain = await ask(STORY, temperature=0)
+    prediction = {"type": "content", "content": plain.text}
+    assert steps(model, make_request(STORY, temperature=0)) == plain.usage[1]
+    assert steps(model, make_request(STORY, temperature=0, prediction=prediction)) < plain.usage[1] / 3
+
+
+# --- many at once ----------------------------------------------------------------------------------------
+
+
+async def test_an_answer_is_the_same_whatever_is_answered_beside_it(ask):
+    """Sampled with a seed, alone and among others that come and go."""
+    asked = {"temperature": 1.5, "seed": 5, "max_tokens": 60, "logprobs": True, "top_logprobs": 2}
+    alone = await ask(STORY, **asked)
+    crowd = [ask("word " * 20 * i, temperature=2, n=1 + i % 3, max_tokens=5 * i) for i in range(1, 9)]
+    answers = await asyncio.gather(ask(STORY, **asked), *crowd, ask(STORY, **asked), ask(STORY, **asked))
+    for answer in (answers[0], *answers[-2:]):
+        assert answer.events == alone.events
 
 
 async def say(engine, request) -> list[tuple[str, int]]:
