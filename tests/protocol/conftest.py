@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from duologue.protocol.dialect import Asked
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "tests" / "data" / "streams"
 RECORDED = ROOT / ".." / "shared" / "recordings"
@@ -21,10 +23,18 @@ class Stream(NamedTuple):
     events: list[bytes]  # the data of each
     values: list[dict[str, Any]]  # the JSON of each but [DONE]
     n: int
+    name: str
 
     @property
     def chunks(self) -> list[dict[str, Any]]:
         return [value for value in self.values if "error" not in value]
+
+    @property
+    def asked(self) -> Asked:
+        """What the request must have said for this stream to be its answer."""
+        forced = {"type": "function", "function": {"name": "find_train"}} if "forced" in self.name else None
+        usage = any(value.get("usage") for value in self.values)
+        return Asked(self.n, include_usage=usage, tool_choice=forced)
 
 
 def read(path: Path) -> Stream:
@@ -39,7 +49,7 @@ def read(path: Path) -> Stream:
             events.append(block[6:])
     values = [json.loads(data) for data in events if data != b"[DONE]"]
     indexes = [choice["index"] for value in values for choice in value.get("choices", ())]
-    return Stream(body, ends, events, values, max(indexes) + 1)
+    return Stream(body, ends, events, values, max(indexes) + 1, path.stem)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from duologue.protocol import accumulate as module
 from duologue.protocol.accumulate import Accumulator, accumulate, choice_index, split
-from duologue.protocol.codec import decode_chunk, encode, fast_chunk, typed
+from duologue.protocol.codec import decode_chunk, encode, typed
 from duologue.protocol.errors import APIResponseValidationError
 from duologue.protocol.read import StreamReader
 from duologue.types._wire import WireObject
@@ -58,7 +58,7 @@ def whole(*chunks: dict[str, Any]) -> dict[str, Any]:
     """The completion of chunks, by way of bytes as they would come."""
     completion = accumulate(decode_chunk(json.dumps(value).encode()) for value in chunks)
     assert completion is not None
-    reader = StreamReader()
+    reader = StreamReader(dialect="off")
     for value in chunks:
         reader.feed(event_of(value))
     assert reader.completion == completion
@@ -784,7 +784,7 @@ def test_what_split_makes_is_a_legal_stream(completion):
     used = [at for at, piece in enumerate(chunks) if piece.get("usage") is not None]
     assert used == ([len(chunks) - 1] if completion.usage is not None else [])
     assert not used or chunks[-1]["choices"] == []
-    reader = StreamReader(n=0)
+    reader = StreamReader(n=0, dialect="off")
     for piece in split(completion):
         reader.feed(b"data: " + encode(piece) + b"\n\n")
     reader.feed(b"data: [DONE]\n\n")
@@ -890,20 +890,15 @@ odd = st.fixed_dictionaries(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(usual | usual | usual | odd, max_size=10), st.integers(0, 10))
 def test_whatever_chunks_come_there_is_a_completion_and_the_quick_way_agrees(values, look):
-    """`add` alone, and `add_plain` where it may be used, make the same; looking on the way changes nothing."""
-    quick, slow = Accumulator(), Accumulator()
+    """`add` alone, and what a reader does with usual chunks, make the same; looking on the way changes nothing."""
+    quick, slow = StreamReader(dialect="off"), Accumulator()
     for at, value in enumerate(values):
         data = json.dumps(value).encode()
         try:
             slow.add(decode_chunk(data))
         except APIResponseValidationError:
             continue
-        piece, plain = fast_chunk(data)
-        if plain is not None:
-            assert piece is not None
-            quick.add_plain(piece, plain)
-        else:
-            quick.add(decode_chunk(data))
+        quick.feed(b"data: " + data + b"\n\n")
         if at == look:
             assert quick.completion == slow.completion
     assert quick.completion == slow.completion

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..protocol.dialect import Deviation
 from ..protocol.transport import Headers
 
 __all__ = ["APIResponse", "RequestInfo", "Timings"]
@@ -17,13 +18,17 @@ class RequestInfo(NamedTuple):
 
 
 class APIResponse(NamedTuple):
-    """The HTTP side of an answer: `stream.response`, `error.response`. Header names are in any case."""
+    """The HTTP side of an answer: `stream.response`, `error.response`. Header names are in any case.
+
+    `deviations` is what the server did otherwise than the protocol says; a stream tells its own.
+    """
 
     status_code: int
     headers: Headers
     request: RequestInfo
     http_version: str = "1.1"
     retries_taken: int = 0
+    deviations: tuple[Deviation, ...] = ()
 
     @property
     def request_id(self) -> str | None:

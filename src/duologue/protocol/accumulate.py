@@ -16,7 +16,7 @@ anything else keeps its last value. The cost of a chunk does not depend on how m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +28,7 @@ from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, Choi
 from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
 
-__all__ = ["Accumulator", "accumulate", "choice_index", "split"]
+__all__ = ["Accumulator", "CallFinder", "accumulate", "choice_index", "split"]
 
 
 class Rule(Enum):
@@ -60,8 +60,8 @@ class _Objects(dict[int, _Object]):
         return choice_index(item, position)
 
 
-class _ToolCalls(_Objects):
-    """Tool calls in the making, in their order.
+class CallFinder:
+    """Finds the tool call of a choice that each part belongs to: the number it has in their order.
 
     A part without an index belongs to the call with its id, else to the call that came last; the parts of
     several calls in one chunk stand in their order. A part with an id and a name of its own, under an index
@@ -71,10 +71,11 @@ class _ToolCalls(_Objects):
     def __init__(self) -> None:
         self._last = -1
         self._by_id: dict[str, int] = {}
+        self._named: set[int] = set()  # the calls that have an id
         self._moved: dict[int, int] = {}  # from an index that was taken to its latest call
 
-    def find(self, item: Any, position: int, count: int) -> int:
-        call = cast("ChoiceDeltaToolCall", item)
+    def find(self, call: ChoiceDeltaToolCall, position: int, count: int) -> int:
+        """The number of the call that a part, at `position` of `count` in its chunk, belongs to."""
         index: int | None = call.index
         key = self._by_id.get(call.id) if call.id and (index is None or index in self._moved) else None
         if key is None and index is None:
@@ -85,13 +86,28 @@ class _ToolCalls(_Objects):
                 key = self._moved[call.index] = self._last + 1
         if call.id:
             self._by_id[call.id] = key
+            self._named.add(key)
         self._last = max(self._last, key)
         return key
 
     def _is_another(self, call: ChoiceDeltaToolCall, key: int) -> bool:
         named = any(part is not None and part.name for part in (call.function, call.custom))
-        unheard = bool(call.id) and call.id not in self._by_id
-        return named and unheard and bool(self.get(key, _NOTHING).get("id"))
+        return named and bool(call.id) and call.id not in self._by_id and key in self._named
+
+
+class _ToolCalls(_Objects):
+    """Tool calls in the making, in their order; `found` are those that the last chunk went on with."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+        self._finder = CallFinder()
+
+    def find(self, item: Any, position: int, count: int) -> int:
+        if not position:
+            self.found = []
+        key = self._finder.find(cast("ChoiceDeltaToolCall", item), position, count)
+        self.found.append(key)
+        return key
 
 
 def choice_index(choice: Choice, position: int) -> int:
@@ -142,9 +158,18 @@ CHUNK: Table = {
 class _Texts(list[str]):
     """The pieces of a text."""
 
+    def first(self, length: int | None = None) -> str:
+        """The text, or its first `length` characters."""
+        self[:] = ["".join(self)]  # so that the next one asking joins only what is new
+        return _join_surrogates(self[0][:length])
+
 
 class _List(list[Any]):
     """A list in the making."""
+
+    def first(self, length: int | None = None) -> list[Any]:
+        """A copy of the list, or of its first `length` items."""
+        return self[:length]
 
 
 class Accumulator:
@@ -152,29 +177,29 @@ class Accumulator:
 
     def __init__(self) -> None:
         self._state = _Object()
-        # The pieces of each choice's content, for the usual chunk; filled once the identity is known.
-        self._contents: dict[int, _Texts] = {}
-        self._stamp: tuple[str | None, str | None] = (None, None)
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take one more chunk."""
-        state = self._state
-        _merge(state, chunk, CHUNK)
-        self._stamp = (chunk.system_fingerprint, chunk.service_tier)
-        if state.get("id") and state.get("created") and state.get("model"):
-            for position, choice in enumerate(chunk.choices):
-                index = choice_index(choice, position)
-                texts = state["choices"][index]["delta"].get("content")
-                if texts is not None:
-                    self._contents[index] = texts
+        _merge(self._state, chunk, CHUNK)
 
-    def add_plain(self, chunk: ChatCompletionChunk, choice: Choice) -> None:
-        """Take one more chunk that `fast_chunk` has found to hold nothing but content for `choice`."""
-        texts = self._contents.get(choice.index)
-        if texts is None or (chunk.system_fingerprint, chunk.service_tier) != self._stamp:
-            self.add(chunk)
-        else:
-            texts.append(cast("str", choice.delta.content))
+    def content_of(self, index: int) -> Callable[[str], object] | None:
+        """What takes more content of a choice, for chunks that bring nothing else; None before its first."""
+        texts = self._state["choices"][index].get("delta", _NOTHING).get("content")
+        return None if texts is None else texts.append
+
+    def arguments(self, choice: int, call: int, at_most: int) -> str | None:
+        """The arguments so far of a tool call; None where there are none, or more than `at_most` characters.
+
+        Whoever asks with the size of what has come takes linear time, since a long text is put together once.
+        """
+        calls = self._state.get("choices", _NOTHING).get(choice, _NOTHING).get("delta", _NOTHING)
+        texts = (
+            calls.get("tool_calls", _NOTHING).get(call, _NOTHING).get("function", _NOTHING).get("arguments")
+        )
+        if texts is None or len(texts[0]) > at_most:
+            return None
+        text = cast("str", _value(texts))
+        return text if len(text) <= at_most else None
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -305,14 +330,13 @@ def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:
 
 def _value(held: Any) -> Any:
     """What is in the making as a JSON value; what never was stays as it came."""
-    if isinstance(held, _Texts):
-        held[:] = ["".join(held)]  # so that the next one asking joins only what is new
-        return _join_surrogates(held[0])
+    if isinstance(held, (_Texts, _List)):
+        return held.first()
     if isinstance(held, _Object):
         return {name: _value(item) for name, item in held.items()}
     if isinstance(held, _Objects):
         return [_value(held[index]) for index in sorted(held)]
-    return list(held) if isinstance(held, _List) else held
+    return held
 
 
 def _join_surrogates(text: str) -> str:

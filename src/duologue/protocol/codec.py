@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from ..types._build import Unreadable, build, is_too_deep
 from ..types._wire import Origin, Place, WireObject, dump, plain
 from ..types.chat.chat_completion import ChatCompletion
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from .errors import APIResponseValidationError
 
 __all__ = [
+    "ODD",
     "decode",
     "decode_chunk",
     "decode_completion",
+    "decode_fast",
     "encode",
-    "fast_chunk",
+    "link",
     "load",
     "loads",
     "to_text",
@@ -33,67 +36,40 @@ __all__ = [
 ]
 
 W = TypeVar("W", bound=WireObject)
+Mend: TypeAlias = Callable[[Any, bool], None]
 
 # Whatever a decoder may raise on bytes from elsewhere.
-_ODD = (msgspec.MsgspecError, ValueError, RecursionError)
+ODD = (msgspec.MsgspecError, ValueError, RecursionError)
 
-_chunk_decoder = msgspec.json.Decoder(ChatCompletionChunk).decode
+# The strict decoder, for whoever reads chunks by the million.
+decode_fast = msgspec.json.Decoder(ChatCompletionChunk).decode
 
 
 def decode_chunk(data: bytes) -> ChatCompletionChunk:
     """The chunk in the data of one event; raises `APIResponseValidationError`."""
-    chunk, _ = fast_chunk(data)
-    return typed(ChatCompletionChunk, loads(data), data) if chunk is None else chunk
+    return decode(ChatCompletionChunk, data)
 
 
-def fast_chunk(data: bytes) -> tuple[ChatCompletionChunk | None, Choice | None]:
-    """The chunk in `data`, None where only the tolerant path can read it; and its choice if it is plain.
+def decode_completion(data: bytes, mend: Mend | None = None) -> ChatCompletion:
+    """The completion in the body of an answer; raises `APIResponseValidationError`."""
+    return decode(ChatCompletion, data, mend)
 
-    The usual chunk has one choice with some content for it and nothing else. To know it from one test here
-    saves whoever handles chunks by the million from looking at every field again.
+
+def decode(cls: type[W], data: bytes, mend: Mend | None = None) -> W:
+    """An object of any response type from its JSON; raises `APIResponseValidationError`.
+
+    What only the tolerant path can read is first shown to `mend`, which may change it: the JSON value, and
+    whether it was JSON to the letter.
     """
     try:
-        chunk = _chunk_decoder(data)
-    except _ODD:
-        return None, None
-    chunk._wire = data
-    choices = chunk.choices
-    if len(choices) == 1:
-        choice = choices[0]
-        delta = choice.delta
-        choice._wire = delta._wire = data
-        # One comparison in C with a template instead of a read per field. Threads share the template: what
-        # another one writes between can only make the comparison fail, which costs time and nothing else.
-        content = _CONTENT.content = delta.content
-        if (
-            content is not None
-            and delta == _CONTENT
-            and choice.finish_reason is None
-            and choice.logprobs is None
-            and chunk.usage is None
-            and chunk.moderation is None
-        ):
-            return chunk, choice
-    _link(chunk, data, ())
-    return chunk, None
-
-
-_CONTENT = ChoiceDelta()
-
-
-def decode_completion(data: bytes) -> ChatCompletion:
-    """The completion in the body of an answer; raises `APIResponseValidationError`."""
-    return decode(ChatCompletion, data)
-
-
-def decode(cls: type[W], data: bytes) -> W:
-    """An object of any response type from its JSON; raises `APIResponseValidationError`."""
-    try:
         obj: W = _decoder(cls).decode(data)
-    except _ODD:
-        return typed(cls, loads(data), data)
+    except ODD:
+        value, strict = load(data)
+        if mend is not None:
+            mend(value, strict)
+        return typed(cls, value, data)
     obj._wire = Origin(data, ())  # not the bare bytes: the class may be at home inside an event
-    _link(obj, data, ())
+    link(obj, data, ())
     return obj
 
 
@@ -110,7 +86,7 @@ def load(data: bytes) -> tuple[Any, bool]:
     """
     try:
         return msgspec.json.decode(data), True
-    except _ODD:
+    except ODD:
         pass
     try:
         return json.loads(data.decode("utf-8-sig", "replace")), False
@@ -124,7 +100,7 @@ def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
     """An object of `cls` from a JSON value by the tolerant path; raises `APIResponseValidationError`."""
     try:
         obj: W = msgspec.convert(_known(cls, value), cls)
-    except _ODD:
+    except ODD:
         return _built(cls, value, data)
     _attach(obj, value, data, ())
     return obj
@@ -157,7 +133,7 @@ def _stands_for(raw: bytes, obj: WireObject) -> bool:
     try:
         if _decoder(type(obj)).decode(raw) == obj:
             return True
-    except _ODD:
+    except ODD:
         pass
     try:
         value, strict = load(raw)
@@ -221,7 +197,7 @@ def _attach(obj: WireObject, value: dict[str, Any], raw: bytes | None, place: Pl
             _attach(inner, value[name], raw, (*place, name))
 
 
-def _link(obj: WireObject, raw: bytes, place: Place) -> None:
+def link(obj: WireObject, raw: bytes, place: Place) -> None:
     """Tell every object below `obj` where in `raw` it stands."""
     for name, many, _ in _links(type(obj)):
         value = getattr(obj, name)
@@ -230,10 +206,10 @@ def _link(obj: WireObject, raw: bytes, place: Place) -> None:
         if many:
             for at, item in enumerate(value):
                 item._wire = Origin(raw, (*place, name, at))
-                _link(item, raw, (*place, name, at))
+                link(item, raw, (*place, name, at))
         else:
             value._wire = Origin(raw, (*place, name))
-            _link(value, raw, (*place, name))
+            link(value, raw, (*place, name))
 
 
 @functools.cache

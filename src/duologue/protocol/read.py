@@ -23,13 +23,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from ..types._wire import unknown_fields
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
 from .accumulate import Accumulator, choice_index
-from .codec import fast_chunk, load, loads, typed
-from .dialect import Deviation
+from .codec import load, loads, typed
+from .dialect import Asked, Deviation, Dialect, Watch, in_error
 from .errors import (
     APIError,
     APIResponseValidationError,
@@ -40,6 +39,7 @@ from .errors import (
     error_from_body,
 )
 from .sse import MAX_EVENT_BYTES, Event, EventDecoder
+from .usual import FORGET, Usual
 
 __all__ = ["Ending", "Outcome", "StreamReader"]
 
@@ -67,36 +67,51 @@ _TRUNCATED: Mapping[str, str] = {
 class StreamReader:
     """Reads one stream. Nothing is raised here: look at `outcome` and `error` after each call.
 
-    `n` is what the request asked for, `usage_asked` its `stream_options.include_usage`. Without
-    `accumulate`, memory stays flat and `completion` is None.
+    `asked` is what the request says that the answer is held to; `n` alone is the same as `Asked(n)`.
+    `dialect` says what is done about deviations, which are listed in `deviations`. Without `accumulate`,
+    memory stays flat, `completion` is None, and what only shows in the whole is not looked for.
     """
 
     def __init__(
         self,
         *,
         n: int = 1,
-        usage_asked: bool = False,
+        asked: Asked | None = None,
+        dialect: Dialect = "repair",
         accumulate: bool = True,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self.outcome: Outcome | None = None
         self.error: APIError | None = None
-        self.deviations: list[Deviation] = []
         self.last_chunk: ChatCompletionChunk | None = None
         self.request_id: str | None = None
         self._sse = EventDecoder(max_event_bytes=max_event_bytes)
         self._accumulator = Accumulator() if accumulate else None
-        self._open = set(range(n))
+        self._asked = asked if asked is not None else Asked(n)
+        self._watch = Watch(
+            self._asked,
+            dialect,
+            *(() if self._accumulator is None else (self._accumulator.arguments,)),
+        )
+        self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
+        self._usual = Usual()
         self._usage: CompletionUsage | None = None
-        self._usage_asked = usage_asked
         self._events = 0
         self._beginning = bytearray()  # of the body, until there is an event
+        self._whole: ChatCompletion | None = None
 
     @property
     def completion(self) -> ChatCompletion | None:
         """What has come so far; None before the first chunk, and always without `accumulate`."""
+        if self._whole is not None:
+            return self._whole
         return self._accumulator.completion if self._accumulator is not None else None
+
+    @property
+    def deviations(self) -> list[Deviation]:
+        """What the server does otherwise than the protocol says, in the order in which it was met."""
+        return self._watch.deviations
 
     @property
     def usage(self) -> CompletionUsage | None:
@@ -108,13 +123,13 @@ class StreamReader:
         if self.outcome is not None:
             return []
         chunks: list[ChatCompletionChunk] = []
+        usual = self._usual
         for event in self._sse.feed(data):
-            chunk, plain = fast_chunk(event.data)
-            if plain is not None and plain.index in self._open and event.event != "error":
-                # The usual chunk: nothing begins or ends with it.
+            chunk, content = usual.read(event.data)
+            if content is not None and event.event != "error":
+                # Nothing begins or ends with it.
+                usual.take(content)
                 self.last_chunk = chunk = cast("ChatCompletionChunk", chunk)
-                if self._accumulator is not None:
-                    self._accumulator.add_plain(chunk, plain)
                 chunks.append(chunk)
             else:
                 chunk = self._read(event, chunk)
@@ -147,9 +162,16 @@ class StreamReader:
             return
         if self._open:
             self._truncate(ending, why, tail)
-        else:
-            self._met("no-done")
+        if tail is not None:
+            self.met("trailing-bytes", tail.data)
+        if self.outcome is None:
+            self.met("no-done")
             self._complete()
+
+    def met(self, rule: str, raw: bytes | None = None) -> None:
+        """The server deviates by a rule; `raw` is what shows it. A strict reader fails."""
+        self._watch.met(rule, self._events)
+        self._fail_if_strict(raw)
 
     def cancel(self) -> None:
         """The caller left before the end."""
@@ -169,85 +191,113 @@ class StreamReader:
         return completion
 
     def _read(self, event: Event, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
-        """An event that may begin or end something; `chunk` is what the fast path made of it."""
+        """An event that may begin or end something; `chunk` is what the strict decoder made of it."""
         if chunk is None or event.event == "error":
             chunk = self._read_oddity(event)
-        if chunk is not None:
-            self._take(chunk)
+            if chunk is None or self._fail_if_strict(event.data):
+                return None
+            if self._usual.fits(chunk):
+                self._add(chunk)
+                return chunk
+        new_head = self._usual.is_new(chunk)
+        self._watch.chunk(chunk, self._events, new_head=new_head)
+        if self._fail_if_strict(event.data):
+            return None
+        if new_head:
+            self._usual.learn(chunk)
+        self._take(chunk)
         return chunk
 
     def _take(self, chunk: ChatCompletionChunk) -> None:
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        self._add(chunk)
         for position, choice in enumerate(chunk.choices):
             index = choice_index(choice, position)
             if choice.finish_reason or _audio_ended(choice):
                 self._finished.add(index)
                 self._open.discard(index)
+                self._usual.expect(index, None)
             elif index not in self._finished:
                 self._open.add(index)
-            if unknown_fields(choice).get("message") is not None:
-                self._met("message-in-chunk")
-        if chunk.usage is not None:
-            self._usage = chunk.usage
+                if index not in self._usual.takers:
+                    into = self._accumulator
+                    self._usual.expect(index, FORGET if into is None else into.content_of(index))
+
+    def _add(self, chunk: ChatCompletionChunk) -> None:
         self.last_chunk = chunk
         if self._accumulator is not None:
             self._accumulator.add(chunk)
 
     def _read_oddity(self, event: Event) -> ChatCompletionChunk | None:
-        """An event that the fast path could not read: the end, an error, a keep-alive, or a loose chunk."""
+        """An event that the strict decoder could not read: the end, an error, a keep-alive, or a loose chunk."""
         data = event.data
         if data.strip() == b"[DONE]":
             self._done()
             return None
         if not data.strip() or data.lstrip().startswith(b":"):
-            self._met("comment-as-data" if data.strip() else "empty-data")
+            self.met("comment-as-data" if data.strip() else "empty-data", data)
             return None
         try:
             value, strict = load(data)
             if self._is_error(value, event):
                 return None
-            chunk = typed(ChatCompletionChunk, value, data)
+            if not strict:
+                self._watch.met("odd-json", self._events)
+            self._watch.value(value, self._events)
+            return typed(ChatCompletionChunk, value, data)
         except APIResponseValidationError as error:
             if event.event == "error" or _ERROR_LIKE.match(data):  # whatever it says, it is an error
                 self._fail(error_from_body(event.text), data)
+                self.met("error-string" if event.event == "error" else "error-not-escaped")
             else:
                 self._fail(error, data)
             return None
-        if not strict:
-            self._met("odd-json")
-        return chunk
 
     def _is_error(self, value: Any, event: Event) -> bool:
         """Whether an event says that something went wrong; then the outcome is set."""
         fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
         if event.event == "error" or fields.get("error") or fields.get("object") == "error":
             self._fail(error_from_body(value), event.data)
+            for rule in in_error(value):
+                self.met(rule)
             return True
         return False
 
     def _read_tail(self, tail: Event) -> bool:
         """Whether what follows the last whole event decided the outcome: `[DONE]` and an error do."""
         if tail.data.strip() == b"[DONE]":
-            self._met("done-unterminated")
+            self.met("done-unterminated", tail.data)
             self._done()
             return True
         try:
             if self._is_error(loads(tail.data), tail):
+                if self._events:
+                    self.met("error-unterminated")
                 return True
         except APIResponseValidationError:
             pass
-        self._met("trailing-bytes")
         return False
 
     def _done(self) -> None:
         if self._open:
             self._truncate("unfinished", "", None)
+            begun = self._open & self._watch.begun
+            if begun:
+                self.met("finish-missing")
+            if self._watch.begun and self._open - begun:
+                self.met("choices-missing")
         else:
             self._complete()
 
     def _complete(self) -> None:
-        self.outcome = "complete"
-        if self._usage_asked and self._usage is None:
-            self._met("no-usage")
+        if self._asked.include_usage and self._usage is None:
+            self.met("no-usage")
+        self._whole = self.completion
+        if self._whole is not None:
+            self._watch.content(self._whole, self._events)
+        if not self._fail_if_strict():
+            self.outcome = "complete"
 
     def _truncate(self, reason: str, why: str, tail: Event | None) -> None:
         self.outcome = "truncated"
@@ -275,9 +325,12 @@ class StreamReader:
         error.request_id = self.request_id
         return error
 
-    def _met(self, rule: str) -> None:
-        if all(deviation.rule != rule for deviation in self.deviations):
-            self.deviations.append(Deviation(rule, self._events))
+    def _fail_if_strict(self, raw: bytes | None = None) -> bool:
+        """Whether the stream has failed because its reader is strict."""
+        error = self._watch.error()
+        if error is not None and self.outcome is None:
+            self._fail(error, raw)
+        return error is not None
 
 
 def _audio_ended(choice: Choice) -> bool:

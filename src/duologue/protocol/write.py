@@ -297,7 +297,7 @@ _WRITERS: Mapping[type, Callable[[ChunkWriter, Any], bytes]] = {
 
 def collector(request: ChatRequest) -> StreamReader:
     """What turns the frames of a writer into one completion: feed it all of them, then ask for `result()`."""
-    return StreamReader(n=request.n or 1)
+    return StreamReader(n=request.n or 1, dialect="off")
 
 
 def estimate_tokens(size: int) -> int:

@@ -1,0 +1,119 @@
+"""Deviations in a JSON value, looked for before it is typed: some could not be typed at all.
+
+A check is given an object of the JSON and returns None where there is nothing to say, else what repairs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+__all__ = ["LEAVE", "Fix", "Found", "in_error", "in_value"]
+
+Fix: TypeAlias = Callable[[], object]
+Found: TypeAlias = Iterator[tuple[str, Fix]]
+Check: TypeAlias = Callable[[dict[str, Any]], Fix | None]
+
+
+def LEAVE() -> None:  # noqa: N802 - a constant
+    """Repairs nothing."""
+
+
+def in_value(value: Any, *, chunk: bool) -> Found:
+    """What deviates in the JSON of a chunk or of a completion, and what repairs it."""
+    for choice in _objects(value, "choices"):
+        yield from _apply(_CHUNK_CHOICE if chunk else {}, choice)
+        if choice.get("logprobs") is not None:
+            yield from _apply(_CHOICE, choice)
+        part = choice.get("delta" if chunk else "message")
+        if isinstance(part, dict) and ("tool_calls" in part or "function_call" in part):
+            for call in _objects(part, "tool_calls"):
+                yield from _apply(_CALL, call)
+            yield from _apply(_CALL, {"function": part.get("function_call")})
+
+
+def in_error(value: Any) -> Iterator[str]:
+    """What deviates in the JSON of an error."""
+    error = value.get("error") if isinstance(value, Mapping) else value
+    if isinstance(error, Mapping):
+        texts = ("message", "type", "param", "code")
+        if any(name not in error or not isinstance(error[name], (str, type(None))) for name in texts):
+            yield "error-fields"
+    elif error:
+        yield "error-string"
+    elif isinstance(value, Mapping):
+        yield "error-detail" if value.get("detail") else "error-flat"
+
+
+def _apply(checks: Mapping[str, Check], value: dict[str, Any]) -> Found:
+    for rule, check in checks.items():
+        fix = check(value)
+        if fix is not None:
+            yield rule, fix
+
+
+def _objects(value: Any, name: str) -> Iterator[dict[str, Any]]:
+    """The objects in a list of the JSON, where it is one."""
+    items = value.get(name) if isinstance(value, dict) else None
+    if isinstance(items, list):
+        yield from (item for item in items if isinstance(item, dict))
+
+
+def _message(choice: dict[str, Any]) -> Fix | None:
+    return None if choice.get("message") is None else LEAVE
+
+
+def _legacy(choice: dict[str, Any]) -> Fix | None:
+    """Lists side by side, from which the entries of `content` are made; what was there stays."""
+    logprobs = choice["logprobs"]
+    if not isinstance(logprobs, dict) or logprobs.get("content") is not None:
+        return None
+    tokens, numbers = logprobs.get("tokens"), logprobs.get("token_logprobs")
+    if not isinstance(tokens, list) or not isinstance(numbers, list) or len(tokens) != len(numbers):
+        return None
+    given = logprobs.get("top_logprobs")
+    tops = given if isinstance(given, list) and len(given) == len(tokens) else [None] * len(tokens)
+
+    def fix() -> None:
+        logprobs["content"] = [
+            _entry(token, number)
+            | {"top_logprobs": [_entry(*pair) for pair in top.items()] if isinstance(top, dict) else []}
+            for token, number, top in zip(tokens, numbers, tops, strict=True)
+        ]
+        if isinstance(given, list):
+            del logprobs["top_logprobs"]  # a name that means something else in the new shape
+
+    return fix
+
+
+def _entry(token: Any, logprob: Any) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": None}
+
+
+def _no_logprob(choice: dict[str, Any]) -> Fix | None:
+    entries = [entry for name in ("content", "refusal") for entry in _objects(choice["logprobs"], name)]
+    bare = [entry for entry in entries if entry.get("top_logprobs") is None]
+    if not bare and all(entry.get("logprob") is not None for entry in entries):
+        return None
+    return lambda: [entry.update(top_logprobs=[]) for entry in bare]
+
+
+def _id_in_function(call: dict[str, Any]) -> Fix | None:
+    function = call.get("function")
+    if call.get("id") or not isinstance(function, dict) or not function.get("id"):
+        return None
+    return lambda: call.update(id=function["id"])
+
+
+def _arguments(call: dict[str, Any]) -> Fix | None:
+    function = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), (dict, list)):
+        return None
+    text = json.dumps(function["arguments"], ensure_ascii=False, separators=(",", ":"))
+    return lambda: function.update(arguments=text)
+
+
+_CHUNK_CHOICE: Mapping[str, Check] = {"message-in-chunk": _message}
+_CHOICE: Mapping[str, Check] = {"logprobs-legacy": _legacy, "logprob-null": _no_logprob}
+_CALL: Mapping[str, Check] = {"call-id-in-function": _id_in_function, "arguments-object": _arguments}

@@ -1,0 +1,100 @@
+"""Looking at one answer for what deviates, and acting on it as the dialect says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from ...types.chat.chat_completion import ChatCompletion
+from ...types.chat.chat_completion_chunk import ChatCompletionChunk
+from ..codec import decode_completion
+from ..errors import APIResponseValidationError
+from .chunks import Asked, Seen, in_chunk, in_head
+from .rules import RULES, Deviation
+from .values import Found, in_value
+from .wholes import in_content, in_form
+
+__all__ = ["DIALECTS", "Dialect", "Watch"]
+
+Dialect = Literal["repair", "strict", "off"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+
+
+def _nobody_keeps(_choice: int, _call: int, _at_most: int) -> None:
+    """The arguments of a tool call in a stream that is not accumulated."""
+
+
+class Watch:
+    """What was met in one answer. `broken` is the first deviation that a strict reader does not let pass.
+
+    `arguments` tells those of a tool call so far, None where nobody keeps them; see `Accumulator.arguments`.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        dialect: Dialect,
+        arguments: Callable[[int, int, int], str | None] = _nobody_keeps,
+    ) -> None:
+        self.asked = asked
+        self.deviations: list[Deviation] = []
+        self.broken: Deviation | None = None
+        self._seen = Seen(asked, arguments)
+        self._met: set[str] = set()
+        self._repairs = dialect == "repair"
+        self._strict = dialect == "strict"
+
+    @property
+    def begun(self) -> set[int]:
+        """The indexes of the choices that have come."""
+        return self._seen.begun
+
+    def met(self, rule: str, event: int = 0) -> None:
+        """A deviation in event number `event`; it is listed where it was met first."""
+        if rule in self._met:
+            return
+        self._met.add(rule)
+        deviation = Deviation(rule, event)
+        self.deviations.append(deviation)
+        if self._strict and self.broken is None and RULES[rule].forbidden:
+            self.broken = deviation
+
+    def value(self, value: Any, event: int = 0, *, chunk: bool = True) -> None:
+        """Look at the JSON of a chunk, or of a completion, before it is typed."""
+        self._act(in_value(value, chunk=chunk), event)
+
+    def chunk(self, chunk: ChatCompletionChunk, event: int, *, new_head: bool) -> None:
+        """Look at a chunk; at its head only if that is another than it was."""
+        if new_head:
+            self._act(in_head(chunk, self._seen), event)
+        self._act(in_chunk(chunk, self._seen), event)
+
+    def content(self, completion: ChatCompletion, event: int = 0) -> None:
+        """Look at what a whole completion says."""
+        self._act(in_content(completion, self.asked), event)
+
+    def completion(self, data: bytes) -> ChatCompletion:
+        """The completion in the body of an answer; raises `APIResponseValidationError` if it cannot be read."""
+        completion = decode_completion(data, self._value_of_completion)
+        self._act(in_form(completion, self.asked), 0)
+        self.content(completion)
+        return completion
+
+    def error(self) -> APIResponseValidationError | None:
+        """What a strict reader raises."""
+        if self.broken is None:
+            return None
+        return APIResponseValidationError(
+            f'The server deviates from the protocol, which dialect="strict" does not let pass: {self.broken}.'
+        )
+
+    def _value_of_completion(self, value: Any, strict: bool) -> None:
+        if not strict:
+            self.met("odd-json")
+        self.value(value, chunk=False)
+
+    def _act(self, found: Found, event: int) -> None:
+        for rule, fix in found:
+            self.met(rule, event)
+            if self._repairs and RULES[rule].action == "repair":
+                fix()
