@@ -1,4 +1,4 @@
-"""Messages as a prompt of token ids, in which nothing that a user wrote is ever a control token.
+"""Messages and tools as a prompt of token ids, in which nothing that a user wrote is ever a control token.
 
 The template is rendered twice: plainly, and with marks around every text that came with the request. Where
 the marked prompt is the plain one with marks added, they show which parts are the template's own, and only
@@ -12,44 +12,56 @@ and if the prompt has the very same control tokens when all that could begin one
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from ...protocol.errors import BadRequestError
-from ...types.chat.request import (
-    AssistantMessage,
-    DeveloperMessage,
-    FunctionCallRequest,
-    FunctionMessage,
-    FunctionToolCall,
-    Message,
-    ToolMessage,
-)
-from .._content import cannot_take, text_of
+from ...types.chat.request import Message, Tool
+from .describe import Describer, Visit
+from .forms import Form, Thoughts
 from .template import ChatTemplate
 from .vocabulary import Vocabulary
 
 __all__ = ["PromptWriter"]
 
-# What is done with a text of the request before the template sees it; the second argument is its path.
-Visit = Callable[[str, str], str]
-
 OPEN, CLOSE = "\ue000", "\ue001"
 
 
+class Asked(NamedTuple):
+    """What a prompt is written for: messages, tools by their path in the request, and the template's variables."""
+
+    messages: Sequence[Message]
+    tools: Mapping[str, Tool]
+    variables: Mapping[str, Any]
+    now: datetime
+
+
 class PromptWriter:
-    """Writes prompts for one model."""
+    """Writes prompts for one model.
+
+    `form` and `thoughts` are how the model writes calls and thoughts, None where nobody can tell; `variables`
+    are the names that its template looks for.
+    """
 
     def __init__(self, template: ChatTemplate, tokenizer: Vocabulary) -> None:
+        self.variables = template.variables
+        self.form: Form | None = template.form
+        self.thoughts: Thoughts | None = template.thoughts
         self._template = template
         self._tokenizer = tokenizer
         self._openings = str.maketrans({text[0]: "x" for text in tokenizer.special if not text[0].isalnum()})
 
-    def write(self, messages: Sequence[Message], *, most: int) -> list[int]:
+    def write(
+        self,
+        messages: Sequence[Message],
+        *,
+        most: int,
+        tools: Mapping[str, Tool] | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """The ids of the prompt.
 
         Raises `BadRequestError` for content that the model cannot take, for what its template refuses, and
@@ -57,8 +69,7 @@ class PromptWriter:
         """
         if len(messages) > most:
             raise _too_long(f"at least {len(messages)}", most)
-        now = datetime.now()
-        segments = self._segments(messages, now)
+        segments = self._segments(Asked(messages, tools or {}, variables or {}, datetime.now()))
         size = sum(len(text.encode("utf-8", "replace")) for text, _ in segments)
         least = -(-size // self._tokenizer.longest)
         if least > most:  # not worth the work of counting exactly
@@ -86,11 +97,11 @@ class PromptWriter:
                     plain.clear()
         return ids + self._tokenizer.encode("".join(plain))
 
-    def _segments(self, messages: Sequence[Message], now: datetime) -> list[tuple[str, bool]]:
+    def _segments(self, asked: Asked) -> list[tuple[str, bool]]:
         """The prompt in parts, each with whether control tokens may be looked for in it."""
         marks = _Marks()
-        plain = self._render(messages, now, _as_it_is)
-        marked = self._render(messages, now, marks)
+        plain = self._render(asked, _as_it_is)
+        marked = self._render(asked, marks)
         for path in marks.lost(marked):
             raise BadRequestError(
                 f"The model's chat template leaves out {path}: it has no place for such a message.",
@@ -99,8 +110,8 @@ class PromptWriter:
         segments = marks.segments(marked)
         if segments is not None and "".join(text for text, _ in segments) == plain:
             return segments
-        self._render(messages, now, self._refuse_control)
-        neutral = self._render(messages, now, self._neutralize)
+        self._render(asked, self._refuse_control)
+        neutral = self._render(asked, self._neutralize)
         if self._tokenizer.spelled(plain) != self._tokenizer.spelled(neutral):
             raise BadRequestError(
                 "With these messages the model's chat template writes control tokens that are not its own; "
@@ -109,12 +120,14 @@ class PromptWriter:
             )
         return [(plain, True)]
 
-    def _render(self, messages: Sequence[Message], now: datetime, visit: Visit) -> str:
-        described = [
-            _describe(message, f"messages[{index}]", visit, developer=self._template.knows_developer)
-            for index, message in enumerate(messages)
-        ]
-        return self._template.render(described, now)
+    def _render(self, asked: Asked, visit: Visit) -> str:
+        describe = Describer(self._template, visit)
+        return self._template.render(
+            [describe.message(message, f"messages[{index}]") for index, message in enumerate(asked.messages)],
+            asked.now,
+            tools=[describe.tool(tool, path) for path, tool in asked.tools.items()],
+            variables=asked.variables,
+        )
 
     def _refuse_control(self, text: str, path: str) -> str:
         folded = text.casefold()
@@ -173,81 +186,6 @@ class _Marks:
 
 def _as_it_is(text: str, _path: str) -> str:
     return text
-
-
-def _describe(message: Message, path: str, visit: Visit, *, developer: bool) -> dict[str, Any]:
-    """A message as templates know it: role, content, and what else it has."""
-    described: dict[str, Any] = {
-        "role": _role(message, developer=developer),
-        "content": visit(text_of(message, path), f"{path}.content"),
-    }
-    if isinstance(message, AssistantMessage):
-        if message.audio is not None:
-            raise cannot_take("a spoken answer", f"{path}.audio")
-        reasoning = message.reasoning_content or message.reasoning
-        if reasoning:
-            described["reasoning_content"] = visit(reasoning, f"{path}.reasoning_content")
-        calls = list(_calls(message, path, visit))
-        if calls:
-            described["tool_calls"] = calls
-    elif isinstance(message, ToolMessage):
-        described["tool_call_id"] = visit(message.tool_call_id, f"{path}.tool_call_id")
-    name = getattr(message, "name", None)
-    if name:
-        described["name"] = visit(name, f"{path}.name")
-    return described
-
-
-def _role(message: Message, *, developer: bool) -> str:
-    """The role by the name that templates have for it."""
-    if isinstance(message, DeveloperMessage):
-        return "developer" if developer else "system"
-    return "tool" if isinstance(message, FunctionMessage) else message.role
-
-
-def _calls(message: AssistantMessage, path: str, visit: Visit) -> Iterator[dict[str, Any]]:
-    """The tool calls of a message, the deprecated function call among them."""
-    if message.function_call is not None:
-        yield {
-            "type": "function",
-            "function": _function(message.function_call, f"{path}.function_call", visit),
-        }
-    for index, call in enumerate(message.tool_calls or ()):
-        where = f"{path}.tool_calls[{index}]"
-        if not isinstance(call, FunctionToolCall):
-            raise cannot_take("a custom tool call", where)
-        yield {
-            "id": visit(call.id, f"{where}.id"),
-            "type": "function",
-            "function": _function(call.function, f"{where}.function", visit),
-        }
-
-
-def _function(call: FunctionCallRequest, path: str, visit: Visit) -> dict[str, Any]:
-    where = f"{path}.arguments"
-    try:
-        arguments = json.loads(call.arguments or "{}", parse_constant=_not_json)
-        visited = _visit_all(arguments, where, visit)
-    except (ValueError, RecursionError):
-        raise BadRequestError(
-            f"{where} is not JSON that can be read; send back the arguments as they came.", param=where
-        ) from None
-    return {"name": visit(call.name, f"{path}.name"), "arguments": visited}
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _visit_all(value: Any, path: str, visit: Visit) -> Any:
-    """A JSON value with every text in it visited, the names of fields among them."""
-    if isinstance(value, str):
-        return visit(value, path)
-    if isinstance(value, list):
-        return [_visit_all(item, path, visit) for item in value]
-    if isinstance(value, dict):
-        return {visit(name, path): _visit_all(item, path, visit) for name, item in value.items()}
-    return value
 
 
 def _too_long(count: str, most: int) -> BadRequestError:
