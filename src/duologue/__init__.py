@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from . import types as types
     from .client.aio import AsyncClient as AsyncClient
     from .client.aio import AsyncOpenAI as AsyncOpenAI
+    from .client.events import AsyncChatCompletionStream as AsyncChatCompletionStream
+    from .client.events import ChatCompletionStream as ChatCompletionStream
     from .client.options import NOT_GIVEN as NOT_GIVEN
     from .client.options import NotGiven as NotGiven
     from .client.options import Omit as Omit
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from .client.sync import OpenAI as OpenAI
     from .engine import Engine as Engine
     from .engine import as_engine as as_engine
+    from .protocol.accumulate import accumulate as accumulate
+    from .protocol.accumulate import split as split
     from .protocol.errors import APIConnectionError as APIConnectionError
     from .protocol.errors import APIError as APIError
     from .protocol.errors import APIResponseValidationError as APIResponseValidationError
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from .protocol.errors import StreamTimeoutError as StreamTimeoutError
     from .protocol.errors import StreamTruncatedError as StreamTruncatedError
     from .protocol.errors import UnprocessableEntityError as UnprocessableEntityError
+    from .protocol.progress import Accumulator as Accumulator
     from .run import run_server as run_server
     from .run import serve as serve
     from .server.app import create_app as create_app
@@ -69,10 +74,12 @@ else:
         __name__,
         {
             "client.aio": ("AsyncClient", "AsyncOpenAI"),
+            "client.events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "client.options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "client.stream": ("AsyncStream", "Stream"),
             "client.sync": ("Client", "OpenAI"),
             "engine": ("Engine", "as_engine"),
+            "protocol.accumulate": ("accumulate", "split"),
             "protocol.errors": (
                 "APIConnectionError",
                 "APIError",
@@ -93,6 +100,7 @@ else:
                 "StreamTruncatedError",
                 "UnprocessableEntityError",
             ),
+            "protocol.progress": ("Accumulator",),
             "run": ("run_server", "serve"),
             "server.app": ("create_app",),
             "types.chat.constructors": (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from duologue.client import aio, stream, sync
+from duologue.client import aio, events, stream, sync
 from duologue.client.transports.aiohttp import AiohttpTransport
 from duologue.client.transports.asgi import AsgiTransport, ThreadedAsgiTransport
 from duologue.client.transports.http_client import HttpClientTransport
@@ -22,6 +22,8 @@ TWINS: list[tuple[type, type]] = [
     (sync.Completions, aio.AsyncCompletions),
     (sync.Models, aio.AsyncModels),
     (stream.Stream, stream.AsyncStream),
+    (events.ChatCompletionStream, events.AsyncChatCompletionStream),
+    (events.ChatCompletionStreamManager, events.AsyncChatCompletionStreamManager),
     (transport.Transport, transport.AsyncTransport),
     (transport.Response, transport.AsyncResponse),
 ]
@@ -116,11 +118,13 @@ def code(cls: type, method: str) -> str:
     [
         (sync.Client, aio.AsyncClient, "_run"),
         (sync.Completions, aio.AsyncCompletions, "create"),
+        (sync.Completions, aio.AsyncCompletions, "stream"),
         (sync.Models, aio.AsyncModels, "list"),
         (sync.Models, aio.AsyncModels, "retrieve"),
         (stream.Stream, stream.AsyncStream, "_more"),
         (stream.Stream, stream.AsyncStream, "get_final_completion"),
         (stream.Stream, stream.AsyncStream, "close"),
+        (events.ChatCompletionStream, events.AsyncChatCompletionStream, "until_done"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )

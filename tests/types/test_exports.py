@@ -18,8 +18,8 @@ from duologue._lazy import lazy
 # Modules of `duologue.types.chat` whose names are had from themselves, and what the package takes of them.
 APART = {"request": {"ChatRequest"}, "request_message": set(), "request_tool": set()}
 
-# Names in the manner of openai-python's that it has not, or only under a shorter name in another module.
-OURS = {"ChatCompletionContentPartFileParam"}
+# Names in the manner of openai-python's that it has not, or has in another module, or only shorter there.
+OURS = {"ChatCompletionContentPartFileParam", "ChatCompletionStreamEvent"}
 
 
 def chat_modules():

@@ -9,6 +9,8 @@ from .._lazy import lazy
 if TYPE_CHECKING:
     from .aio import AsyncClient as AsyncClient
     from .aio import AsyncOpenAI as AsyncOpenAI
+    from .events import AsyncChatCompletionStream as AsyncChatCompletionStream
+    from .events import ChatCompletionStream as ChatCompletionStream
     from .options import NOT_GIVEN as NOT_GIVEN
     from .options import NotGiven as NotGiven
     from .options import Omit as Omit
@@ -25,6 +27,7 @@ else:
         __name__,
         {
             "aio": ("AsyncClient", "AsyncOpenAI"),
+            "events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "response": ("APIResponse", "Timings"),
             "stream": ("AsyncStream", "Stream"),

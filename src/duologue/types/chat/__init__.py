@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .chat_completion_message_param import *
     from .chat_completion_message_tool_call import *
     from .chat_completion_moderation import *
+    from .chat_completion_stream_event import *
     from .chat_completion_token_logprob import *
     from .chat_completion_tool_param import *
     from .completion_create_params import *
@@ -90,6 +91,24 @@ else:
                 "ModerationError",
                 "ModerationResult",
                 "ModerationResults",
+            ),
+            "chat_completion_stream_event": (
+                "ChatCompletionStreamEvent",
+                "ChunkEvent",
+                "ContentDeltaEvent",
+                "ContentDoneEvent",
+                "CustomToolCallInputDeltaEvent",
+                "CustomToolCallInputDoneEvent",
+                "FunctionToolCallArgumentsDeltaEvent",
+                "FunctionToolCallArgumentsDoneEvent",
+                "LogprobsContentDeltaEvent",
+                "LogprobsContentDoneEvent",
+                "LogprobsRefusalDeltaEvent",
+                "LogprobsRefusalDoneEvent",
+                "ReasoningDeltaEvent",
+                "ReasoningDoneEvent",
+                "RefusalDeltaEvent",
+                "RefusalDoneEvent",
             ),
             "chat_completion_token_logprob": (
                 "ChatCompletionTokenLogprob",
