@@ -78,12 +78,15 @@ class _Choice:
         self._guesses: Sequence[int] = ()
         self._limit = asked.limit
         self._top = asked.top_logprobs if asked.logprobs else None
-        self._sampler = Sampler(asked.sampling, len(self._pieces), index=index)
+        constraint = None if asked.grammar is None else model.constraints.begin(asked.grammar)
+        self._sampler = Sampler(asked.sampling, len(self._pieces), index=index, constraint=constraint)
 
     def rows(self, most: int) -> list[Row]:
         """The last token, and behind it not more than `most` guesses at those that follow."""
         self._guesses = self.draft.propose(min(most, self._limit - self.speaker.tokens - 1))
-        return [(token, self._cache) for token in (self._last, *self._guesses)]
+        tokens = (self._last, *self._guesses)
+        self._cache.reserve(len(tokens))  # where there is no memory for it, only this answer ends
+        return [(token, self._cache) for token in tokens]
 
     def step(self, logits: Logits) -> list[Event]:
         """Pick the next token, and where it was guessed, the one behind it."""
@@ -93,6 +96,8 @@ class _Choice:
             token = self._sampler.pick(row)
             picked.append(token)
             events += self.speaker.push(self._token(token, row))
+            if self._sampler.done and not self.speaker.ended:
+                events += self.speaker.close("stop")
             if self.speaker.ended or token != guess:
                 break
         self.draft.follow(self._guesses, picked)

@@ -15,22 +15,30 @@ from ...engine import Event, Support
 from ...types.chat.request import ChatRequest
 from .answer import answer, decode
 from .model import Model
+from .plan import supported
 from .worker import Worker
 
 __all__ = ["LocalEngine"]
 
+# What is honoured with every model; `plan.supported` says what else its chat template knows.
 NATIVE = (
     "frequency_penalty",
+    "function_call",
+    "functions",
     "logit_bias",
     "logprobs",
     "max_completion_tokens",
     "max_tokens",
     "n",
+    "parallel_tool_calls",
     "prediction",
     "presence_penalty",
+    "response_format",
     "seed",
     "stop",
     "temperature",
+    "tool_choice",
+    "tools",
     "top_logprobs",
     "top_p",
 )
@@ -51,7 +59,7 @@ class LocalEngine:
         self._model = Model(path)
         name = model or self._model.name
         self.models: Sequence[str] = (name,)
-        self.supports: Mapping[str, Support] = dict.fromkeys(NATIVE, "native")
+        self.supports: Mapping[str, Support] = dict.fromkeys((*NATIVE, *supported(self._model)), "native")
         self._fingerprint = f"{name} numpy-{np.__version__} {_arithmetic()} duologue-{__version__}"
         self._worker = Worker(f"duologue-{name}", lambda asked: decode(self._model.weights(), asked))
 

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from .constraint import Constraints
 from .gguf import GGUF
 from .llama import Llama, LlamaConfig
 from .prompt import PromptWriter
@@ -28,8 +29,8 @@ class ChatModel:
     """What a model file says about conversations, whatever computes with its weights.
 
     `context` is the most positions of a sequence, `ends` are the tokens that end an answer, `forbidden` those
-    that are never picked: control tokens that end nothing, and unused ones. Raises `GGUFError` for a file that
-    cannot hold a conversation.
+    that are never picked: control tokens that end nothing, and unused ones. `constraints` hold answers to
+    grammars. Raises `GGUFError` for a file that cannot hold a conversation.
     """
 
     def __init__(self, file: GGUF, tokenizer: Vocabulary, context: int) -> None:
@@ -41,6 +42,7 @@ class ChatModel:
             raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
         self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
         self.prompts = PromptWriter(_template(file, tokenizer), tokenizer)
+        self.constraints = Constraints(tokenizer, self.ends)
 
     def _forbidden(self) -> frozenset[int]:
         calls = {self.tokenizer.special[TOOL_CALL]} if TOOL_CALL in self.tokenizer.special else set()
