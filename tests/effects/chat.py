@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from duologue.engines.local import LocalEngine
+from duologue.engine import Engine
 from duologue.engines.local.gguf import GGUF
 from duologue.engines.local.tokenizer import Tokenizer
 from duologue.run import run_server
@@ -24,19 +24,20 @@ QUESTION = "Tell me something about the sea."
 class Chat:
     """Asks one model. What is not said is the question above, at temperature 0 and at most 24 tokens long."""
 
-    def __init__(self, client: openai.OpenAI, path: Path, *, ignored: str | None = None) -> None:
+    def __init__(self, client: openai.OpenAI, engine: Engine, path: Path, ignored: str | None = None) -> None:
         self.client = client
+        self.engine = engine
         self.path = path
         self._ignored = ignored
 
     def ignoring(self, parameter: str) -> Chat:
         """A chat with the same model that never hears of a parameter."""
-        return Chat(self.client, self.path, ignored=parameter)
+        return Chat(self.client, self.engine, self.path, parameter)
 
-    @cached_property
+    @property
     def model(self) -> str:
         """The id of the model."""
-        return self.client.models.list().data[0].id
+        return self.engine.models[0]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -88,13 +89,13 @@ class Chat:
 
 
 @contextmanager
-def chat_with(path: Path, model: str) -> Iterator[Chat]:
-    """A chat with the model in a file, under this name, while the block runs."""
+def chat_with(engine: Engine, path: Path) -> Iterator[Chat]:
+    """A chat with an engine that runs the model in a file, while the block runs."""
     with (
-        run_server(LocalEngine(path, model=model)) as url,
+        run_server(engine) as url,
         closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=60)) as client,
     ):
-        yield Chat(client, path)
+        yield Chat(client, engine, path)
 
 
 class Row(NamedTuple):

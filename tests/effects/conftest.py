@@ -8,9 +8,12 @@ from pathlib import Path
 import duologue_pocket
 import pytest
 
+from duologue.engines.local import LlamaCppEngine, LocalEngine
 from effects.chat import Chat, chat_with
 from effects.page import MODELS, PAGE, Table
 from support.gguf_writer import tiny_model
+
+ENGINES = {"numpy": LocalEngine, "llama.cpp": LlamaCppEngine}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,11 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", params=MODELS)
 def chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    name = request.param
+    name, architecture, backend = request.param, *MODELS[request.param]
+    if backend == "llama.cpp":
+        pytest.importorskip("xllamacpp", reason="needs llama.cpp: pip install xllamacpp")
     path = Path(duologue_pocket.path())
-    if name != "pocket":
-        path = tiny_model(name, style="think").write(tmp_path_factory.mktemp("model"))
-    with chat_with(path, name) as chat:
+    if architecture is not None:
+        path = tiny_model(architecture, style="think", context=1024).write(tmp_path_factory.mktemp("model"))
+    with chat_with(ENGINES[backend](path, model=name), path) as chat:
         yield chat
 
 

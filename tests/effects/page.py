@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from duologue.engines.local.engine import NATIVE
@@ -12,8 +13,12 @@ from .chat import Row
 __all__ = ["MODELS", "PAGE", "ROWS", "Table", "rows_of"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "parameter-effects.md"
-# The columns: the embedded model, and one of another architecture with random weights.
-MODELS = ("pocket", "qwen3")
+# The columns, by the models' names: an architecture, None for the embedded model's file, and a backend.
+MODELS: Mapping[str, tuple[str | None, str]] = {
+    "pocket": (None, "numpy"),
+    "qwen3": ("qwen3", "numpy"),
+    "qwen3-llama.cpp": ("qwen3", "llama.cpp"),
+}
 PENDING = {
     "function_call", "functions", "parallel_tool_calls", "reasoning_effort", "response_format", "tool_choice",
     "tools", "verbosity",
@@ -26,12 +31,13 @@ HEAD = """\
 # What each parameter does to a local model
 
 Every request parameter has its real effect on the models that run on this machine. This table was written by
-a test run that looked: each row asked both models with the parameter and without it, or with two values, and
+a test run that looked: each row asked each model with the parameter and without it, or with two values, and
 would have failed if nothing had changed.
 
 - `pocket` is the embedded model.
 - `qwen3` is a model of another architecture whose weights are random numbers. It knows how to say nothing, so
   what is seen with it is the engine's doing alone.
+- `qwen3-llama.cpp` is the same file, run by llama.cpp.
 
 Where nothing else is said, the temperature is 0.
 """
@@ -49,7 +55,7 @@ class Table:
 
     def page(self) -> str:
         """The page. Raises `KeyError` for a row that was not seen with every model."""
-        lines = [_line("Parameter", "Asked", *(f"Seen with {model}" for model in MODELS))]
+        lines = [_line("Parameter", "Asked", *(f"Seen with `{model}`" for model in MODELS))]
         lines.append("|---" * (2 + len(MODELS)) + "|")
         for row in ROWS:
             seen = self._seen[row.parameter, row.asked]

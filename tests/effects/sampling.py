@@ -97,6 +97,10 @@ def top_logprobs(chat: Chat) -> str:
 
 
 def prediction(chat: Chat) -> str:
+    if "prediction" not in chat.engine.supports:
+        error = chat.refusal(prediction={"type": "content", "content": "any"})
+        assert (error.status_code, error.param) == (400, "prediction")
+        return "a 400 that names it"
     digits = {str(chat.tokenizer.encode(digit)[0]): 100 for digit in string.digits}
     text = chat.text(logit_bias=digits)
     details = []

@@ -11,9 +11,13 @@ from effects.chat import Chat, Row
 from effects.page import PAGE, PENDING, ROWS, Table, rows_of
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.parameter}, {row.asked}")
+def named(row: Row) -> str:
+    return f"{row.parameter}, {row.asked}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
 def test_a_parameter_has_its_effect(row: Row, chat: Chat, table: Table) -> None:
-    """With the embedded model, and with one of another architecture."""
+    """With the embedded model, with one of another architecture, and with that on another backend."""
     table.add(row, chat.model, row.observe(chat))
 
 
@@ -21,11 +25,8 @@ def test_a_parameter_has_its_effect(row: Row, chat: Chat, table: Table) -> None:
 UNHEARD = {*INERT, "messages"}
 
 
-@pytest.mark.parametrize(
-    "row",
-    [row for row in ROWS if row.parameter not in UNHEARD],
-    ids=lambda row: f"{row.parameter}, {row.asked}",
-)
+@pytest.mark.parametrize("chat", ["pocket", "qwen3"], indirect=True, scope="session")
+@pytest.mark.parametrize("row", [row for row in ROWS if row.parameter not in UNHEARD], ids=named)
 def test_a_row_fails_where_its_parameter_is_ignored(row: Row, chat: Chat) -> None:
     with pytest.raises((AssertionError, AttributeError, TypeError, ValueError, openai.APIStatusError)):
         row.observe(chat.ignoring(row.parameter))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .gguf import GGUF
+from .gguf import GGUF, LLAMA_CPP
 from .vocabulary import NORMAL, Vocabulary, byte_letters, spelled_bytes
 
 __all__ = ["Tokenizer"]
@@ -62,8 +62,8 @@ class Tokenizer(Vocabulary):
             model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
             known = ", ".join(FAMILIES)
             raise file.error(
-                f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and this engine knows 'gpt2' "
-                f"tokenizers of the families {known}; take another model"
+                f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and the numpy "
+                f"backend knows 'gpt2' tokenizers of the families {known}; {LLAMA_CPP}"
             )
         super().__init__(file, spelled_bytes)
         cutting = FAMILIES[file.text("tokenizer.ggml.pre", "")]
