@@ -59,7 +59,9 @@ class LocalEngine:
         self._model = Model(path)
         name = model or self._model.name
         self.models: Sequence[str] = (name,)
-        self.supports: Mapping[str, Support] = dict.fromkeys((*NATIVE, *supported(self._model)), "native")
+        self.supports: Mapping[str, Support] = dict.fromkeys(
+            (*NATIVE, *sorted(supported(self._model))), "native"
+        )
         self._fingerprint = f"{name} numpy-{np.__version__} {_arithmetic()} duologue-{__version__}"
         self._worker = Worker(f"duologue-{name}", lambda asked: decode(self._model.weights(), asked))
 

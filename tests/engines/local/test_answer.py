@@ -1,0 +1,163 @@
+"""Whole answers: what holds a model to a form, its thoughts, and the deprecated functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import openai
+import pytest
+
+from duologue.engine import Finish, Reasoning, Text, ToolArguments, ToolCall, Usage
+from duologue.engines.local import default_engine
+from duologue.run import run_server
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA, "strict": True}}
+FUNCTION = {"name": "set_age", "parameters": SCHEMA}
+
+
+def person(text: str) -> dict:
+    said = json.loads(text)
+    assert set(said) == {"name", "age"}
+    assert isinstance(said["name"], str)
+    assert isinstance(said["age"], int)
+    return said
+
+
+# --- constraints -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param({"temperature": 0}, id="temperature 0"),
+        pytest.param({"temperature": 2}, id="temperature 2"),
+        pytest.param({"temperature": 2, "top_p": 0.1}, id="top_p"),
+        pytest.param({"temperature": 1, "presence_penalty": 2, "frequency_penalty": 2}, id="penalties"),
+        pytest.param({"temperature": 2, "logit_bias": "letters"}, id="other tokens selected"),
+        pytest.param({"temperature": 2, "logit_bias": "end"}, id="the end selected"),
+        pytest.param({"temperature": 1, "prediction": {"type": "content", "content": "{}"}}, id="prediction"),
+    ],
+)
+async def test_whatever_else_is_asked_the_answer_keeps_to_its_schema(ask, model, parameters):
+    """An answer that is not cut off is what the schema describes, and ends where that is complete."""
+    biased = {
+        "letters": {str(i): 100 for i, piece in enumerate(model.tokenizer.pieces) if piece.isalpha()},
+        "end": {str(i): 100 for i in model.ends},
+    }
+    if "logit_bias" in parameters:
+        bias = {
+            i: value for i, value in biased[parameters["logit_bias"]].items() if int(i) not in model.forbidden
+        }
+        parameters = {**parameters, "logit_bias": bias}
+    answer = await ask("Who are you?", n=6, seed=1, max_tokens=150, response_format=FORMAT, **parameters)
+    whole = [text for text, reason in zip(answer.texts, answer.reasons, strict=True) if reason == "stop"]
+    assert len(whole) >= 3
+    for text in whole:
+        person(text)
+
+
+async def test_a_prediction_changes_no_constrained_answer(ask):
+    asked = {"response_format": FORMAT, "temperature": 1.2, "max_tokens": 150}
+    for seed in range(6):
+        plain = await ask("Who are you?", seed=seed, **asked)
+        prediction = {"type": "content", "content": plain.text[:30] + '", "age": 31}'}
+        answer = await ask("Who are you?", seed=seed, prediction=prediction, **asked)
+        assert (answer.text, answer.reasons) == (plain.text, plain.reasons)
+
+
+async def test_a_constrained_answer_may_be_cut_off(ask):
+    answer = await ask("Who are you?", response_format=FORMAT, max_tokens=4, temperature=0)
+    assert (answer.reasons, answer.usage[1]) == (["length"], 4)
+
+
+# --- the deprecated functions ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[openai.OpenAI]:
+    with (
+        run_server(default_engine()) as url,
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client,
+    ):
+        yield client
+
+
+FORCED = {
+    "model": "pocket",
+    "messages": [{"role": "user", "content": "Maria is 31 years old."}],
+    "functions": [FUNCTION],
+    "function_call": {"name": "set_age"},
+    "seed": 1,
+    "max_tokens": 150,
+}
+
+
+def test_functions_are_answered_with_a_function_call(client):
+    (choice,) = client.chat.completions.create(**FORCED).choices
+    assert choice.finish_reason == "function_call"
+    assert choice.message.content is None
+    assert choice.message.tool_calls is None
+    assert choice.message.function_call.name == "set_age"
+    person(choice.message.function_call.arguments)
+
+
+def test_a_function_call_is_streamed(client):
+    chunks = [chunk.choices[0] for chunk in client.chat.completions.create(**FORCED, stream=True)]
+    calls = [choice.delta.function_call for choice in chunks if choice.delta.function_call]
+    assert calls[0].name == "set_age"
+    assert all(call.name is None for call in calls[1:])
+    person("".join(call.arguments for call in calls))
+    assert len(calls) > 3
+    assert chunks[-1].finish_reason == "function_call"
+
+
+def test_functions_need_not_be_called(client):
+    asked = {**FORCED, "function_call": "none", "max_tokens": 20}
+    (choice,) = client.chat.completions.create(**asked).choices
+    assert choice.message.function_call is None
+    assert choice.message.content
+
+
+async def test_a_forced_call_is_told_in_events(ask):
+    tools = [{"type": "function", "function": FUNCTION}]
+    answer = await ask("Maria is 31.", tools=tools, tool_choice="required", parallel_tool_calls=False, seed=1)
+    kinds = [type(event) for event in answer.events]
+    assert kinds.count(ToolCall) == 1
+    assert Text not in kinds
+    person("".join(event.text for event in answer.events if isinstance(event, ToolArguments)))
+    assert answer.reasons == ["tool_calls"]
+
+
+# --- thoughts --------------------------------------------------------------------------------------------
+
+
+async def test_thoughts_are_told_and_counted_apart(plan, script, make_request):
+    """The model writes `<think>`, two letters, `</think>`, and three more."""
+    tokens = plan.metadata["tokenizer.ggml.tokens"]
+    begin, end = len(tokens), len(tokens) + 1
+    tokens += ["<think>", "</think>"]
+    plan.metadata["tokenizer.ggml.token_type"] += [4, 4]
+    plan.metadata["tokenizer.chat_template"] += "{# it may <think> first #}"
+    embedding, kind = plan.tensors["token_embd.weight"]
+    more = np.random.default_rng(1).normal(0, 0.3, (2, embedding.shape[1])).astype(np.float32)
+    plan.tensors["token_embd.weight"] = (np.concatenate([embedding, more]), kind)
+    engine = script([begin, *b"Hm", end, *b"Yes"])
+    request = make_request("?", temperature=0, logprobs=True)
+    events = [event async for event in engine.generate(request)]
+    await engine.close()
+    assert [event.text for event in events if isinstance(event, Reasoning)] == ["H", "m"]
+    said = [event for event in events if isinstance(event, Text)]
+    assert "".join(event.text for event in said) == "Yes"
+    assert [entry.token for event in said for entry in event.logprobs] == ["Y", "e", "s"]
+    assert events[-2] == Finish("stop")
+    usage = events[-1]
+    assert isinstance(usage, Usage)
+    assert (usage.completion_tokens, usage.reasoning_tokens) == (8, 2)
