@@ -15,7 +15,7 @@ some. A done event comes once, for what is not empty; a call has one even if it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
-from typing import Any
+from typing import Any, cast
 
 from ..types.chat.chat_completion_chunk import (
     ChatCompletionChunk,
@@ -52,6 +52,8 @@ class EventMaker:
     def take(self, chunk: ChatCompletionChunk) -> list[ChatCompletionStreamEvent]:
         """The events of one more chunk."""
         self.accumulator.add(chunk)
+        if self.accumulator.usual:
+            return self._content(chunk)
         parts = [(choice_index(choice, position), choice) for position, choice in enumerate(chunk.choices)]
         only = parts[0][0] if len(parts) == 1 else None
         events: list[ChatCompletionStreamEvent] = [ChunkEvent(only, chunk, self.accumulator)]
@@ -64,6 +66,13 @@ class EventMaker:
             if choice is last[index]:
                 events += teller.done(self.accumulator.finished)
         return events
+
+    def _content(self, chunk: ChatCompletionChunk) -> list[ChatCompletionStreamEvent]:
+        """The events of a chunk that brings some content and nothing else."""
+        choice = chunk.choices[0]
+        index = choice.index
+        more = self._tellers[index].content(cast("str", choice.delta.content))
+        return [ChunkEvent(index, chunk, self.accumulator), more]
 
 
 class _NoText:
@@ -98,7 +107,7 @@ class _Teller:
         if thoughts is not None and (text := getattr(delta, thoughts)):
             yield ReasoningDeltaEvent(index, text, held[thoughts], self._grown("reasoning", text))
         if (text := delta.content) is not None and (text or not self._over):
-            yield ContentDeltaEvent(index, text, held["content"], self._grown("content", text))
+            yield self.content(text)
         if (text := delta.refusal) is not None and (text or not self._over):
             yield RefusalDeltaEvent(index, text, held["refusal"], self._grown("refusal", text))
         if delta.tool_calls:
@@ -106,6 +115,11 @@ class _Teller:
                 yield from self._call(call, piece)
         if part.logprobs is not None:
             yield from self._logprobs(part.logprobs)
+
+    def content(self, text: str) -> ContentDeltaEvent:
+        """What some content brings."""
+        held = self._choice.message["content"]
+        return ContentDeltaEvent(self._index, text, held, self._grown("content", text))
 
     def done(self, finished: list[Done]) -> list[Done]:
         """What of `finished` is this choice's."""

@@ -9,7 +9,7 @@ so the cost stays linear, and calls whose parts are mixed wait for the end.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.chat.chat_completion_stream_event import (
@@ -25,6 +25,7 @@ from .accumulate import Accumulator as Whole
 from .accumulate import choice_index
 from .codec import loads
 from .errors import APIResponseValidationError
+from .usual import Usual
 
 __all__ = ["CALL_DONE", "Accumulator", "CallDone", "ChoiceProgress", "Done", "call_of"]
 
@@ -59,16 +60,26 @@ class Accumulator(Whole):
         super().__init__()
         self.finished: list[Done] = []
         self.choices: dict[int, ChoiceProgress] = {}
+        self.usual = False  # whether the last chunk brought more content to a choice and nothing else
+        self._usual = Usual()
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take one more chunk."""
-        super().add(chunk)
         self.finished = []
+        self.usual = _is_known(chunk) and self._usual.fits(chunk)
+        if self.usual:
+            self._usual.take(cast("str", chunk.choices[0].delta.content))
+            return
+        super().add(chunk)
+        if self._usual.is_new(chunk):
+            self._usual.learn(chunk)
         for position, choice in enumerate(chunk.choices):
             index = choice_index(choice, position)
             if index not in self.choices:
                 self.choices[index] = ChoiceProgress(index, self._state["choices"][index])
-            self.finished += self.choices[index].take(choice)
+            progress = self.choices[index]
+            self.finished += progress.take(choice)
+            self._usual.expect(index, None if progress.over else self.content_of(index))
 
     def just_finished_content(self, choice: int = 0) -> str | None:
         """The content of a choice, if the last chunk finished it."""
@@ -178,6 +189,12 @@ class ChoiceProgress:
         kind, name, texts = call_of(call)
         done = CustomToolCallInputDoneEvent if kind == "custom" else FunctionToolCallArgumentsDoneEvent
         return done(self.index, index, call.get("id"), name, "" if texts is None else texts.first())
+
+
+def _is_known(chunk: ChatCompletionChunk) -> bool:
+    """Whether it is certain that a chunk has no unknown fields: the strict decoder made it."""
+    wire = getattr(chunk, "_wire", None)
+    return isinstance(wire, bytes) or (wire is not None and wire.fields is None)
 
 
 def call_of(call: Mapping[str, Any]) -> tuple[Literal["function", "custom"], str, Any]:
