@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
+import httpx2
 import pytest
 
 from duologue import AsyncClient, Client, DuologueError
 from support.wire import HI
+
+# One for all clients of httpx2: to load what the system trusts takes long.
+TLS = ssl.create_default_context()
 
 ASK: dict[str, Any] = {"model": "m", "messages": [HI]}
 
@@ -45,9 +52,20 @@ def split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class Blocking:
+    """`Client`; with `over`, a client of httpx2 carries its requests."""
+
+    def __init__(self, over: type[httpx2.Client] | None = None) -> None:
+        self._over = over
+
+    @contextmanager
+    def _client(self, options: dict[str, Any]) -> Iterator[Client]:
+        over = contextlib.nullcontext() if self._over is None else self._over(verify=TLS)
+        with over as carrier, Client(http_client=carrier, **options) as client:
+            yield client
+
     def read(self, times: int = 1, /, **options: Any) -> Reading:
         options, params = split(options)
-        with Client(**options) as client:
+        with self._client(options) as client:
             for _ in range(times):
                 chunks: list[Any] = []
                 error = None
@@ -60,17 +78,28 @@ class Blocking:
 
     def create(self, /, **options: Any) -> Any:
         options, params = split(options)
-        with Client(**options) as client:
+        with self._client(options) as client:
             return client.chat.completions.create(**params)
 
 
 class Asynchronous:
+    """`AsyncClient`, likewise."""
+
+    def __init__(self, over: type[httpx2.AsyncClient] | None = None) -> None:
+        self._over = over
+
+    @asynccontextmanager
+    async def _client(self, options: dict[str, Any]) -> AsyncIterator[AsyncClient]:
+        over = contextlib.nullcontext() if self._over is None else self._over(verify=TLS)
+        async with over as carrier, AsyncClient(http_client=carrier, **options) as client:
+            yield client
+
     def read(self, times: int = 1, /, **options: Any) -> Reading:
         return asyncio.run(self._read(times, options))
 
     async def _read(self, times: int, options: dict[str, Any]) -> Reading:
         options, params = split(options)
-        async with AsyncClient(**options) as client:
+        async with self._client(options) as client:
             for _ in range(times):
                 chunks: list[Any] = []
                 error = None
@@ -85,14 +114,29 @@ class Asynchronous:
     def create(self, /, **options: Any) -> Any:
         async def ask() -> Any:
             given, params = split(options)
-            async with AsyncClient(**given) as client:
+            async with self._client(given) as client:
                 return await client.chat.completions.create(**params)
 
         coroutine: Coroutine[Any, Any, Any] = ask()
         return asyncio.run(coroutine)
 
 
-@pytest.fixture(params=[Blocking(), Asynchronous()], ids=["sync", "async"])
+DRIVERS: dict[str, Driver] = {
+    "sync": Blocking(),
+    "async": Asynchronous(),
+    "sync-httpx2": Blocking(httpx2.Client),
+    "async-httpx2": Asynchronous(httpx2.AsyncClient),
+}
+
+
+@pytest.fixture(params=list(DRIVERS.values()), ids=list(DRIVERS))
+def every(request: pytest.FixtureRequest) -> Driver:
+    """Both clients, over each of their transports that use sockets."""
+    driver: Driver = request.param
+    return driver
+
+
+@pytest.fixture(params=list(DRIVERS.values())[:2], ids=list(DRIVERS)[:2])
 def both(request: pytest.FixtureRequest) -> Driver:
     driver: Driver = request.param
     return driver

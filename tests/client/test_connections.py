@@ -50,15 +50,15 @@ class Endless:
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])
-def test_a_stream_leaves_its_connection_to_the_next(both: Driver, framing: Any) -> None:
+def test_a_stream_leaves_its_connection_to_the_next(every: Driver, framing: Any) -> None:
     """After [DONE] the body's end is read, and five streams need one connection."""
     with WireServer(sse(events("Hello"), framing=framing)) as server:
-        reading = both.read(5, base_url=server.url)
+        reading = every.read(5, base_url=server.url)
     assert reading.stream.outcome == "complete"
     assert (len(server.asked), server.connections) == (5, 1)
 
 
-def test_the_end_of_the_body_may_come_a_little_later(both: Driver) -> None:
+def test_the_end_of_the_body_may_come_a_little_later(every: Driver) -> None:
     """Many servers send it in a packet of its own."""
 
     def answer(peer: Peer) -> None:
@@ -68,11 +68,11 @@ def test_the_end_of_the_body_may_come_a_little_later(both: Driver) -> None:
         peer.send(b"0\r\n\r\n")
 
     with WireServer(answer) as server:
-        both.read(3, base_url=server.url)
+        every.read(3, base_url=server.url)
     assert server.connections == 1
 
 
-def test_a_body_that_goes_on_after_done_is_not_waited_for(both: Driver) -> None:
+def test_a_body_that_goes_on_after_done_is_not_waited_for(every: Driver) -> None:
     """What follows [DONE] is read for a moment and no further; then the connection is closed."""
 
     def answer(peer: Peer) -> None:
@@ -81,22 +81,22 @@ def test_a_body_that_goes_on_after_done_is_not_waited_for(both: Driver) -> None:
             peer.send(b"1000\r\n" + b":" * 0x1000 + b"\r\n")
 
     with WireServer(answer) as server:
-        reading = both.read(2, base_url=server.url)
+        reading = every.read(2, base_url=server.url)
     assert (reading.stream.outcome, reading.text) == ("complete", "Hi")
     assert server.connections == 2
 
 
-def test_connection_close_is_obeyed(both: Driver) -> None:
+def test_connection_close_is_obeyed(every: Driver) -> None:
     """A server that says it will close gets a new connection."""
     answer = json_answer(COMPLETION, 200, {"connection": "close"})
     with WireServer(answer) as server:
         for _ in range(2):
-            assert both.create(base_url=server.url).text == "Hello there"
+            assert every.create(base_url=server.url).text == "Hello there"
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_stale_connection_is_replaced_by_a_retry(how: str, both: Driver) -> None:
+def test_a_stale_connection_is_replaced_by_a_retry(how: str, every: Driver) -> None:
     """The server closes a kept connection once it has the next request: sent again, on a new connection."""
 
     def answer(peer: Peer) -> None:
@@ -106,7 +106,7 @@ def test_a_stale_connection_is_replaced_by_a_retry(how: str, both: Driver) -> No
             sse(events("Hello"))(peer)
 
     with WireServer(answer) as server:
-        reading = both.read(2, base_url=server.url, max_retries=1)
+        reading = every.read(2, base_url=server.url, max_retries=1)
     assert reading.text == "Hello"
     assert [asked.connection for asked in server.asked] == [0, 0, 1]
 
@@ -331,7 +331,7 @@ def test_closing_from_another_thread() -> None:
         assert endless.left.wait(PATIENCE_S)
 
 
-def test_the_server_half_closes(both: Driver) -> None:
+def test_the_server_half_closes(every: Driver) -> None:
     """A server that sends no more but still listens has ended its stream."""
 
     def answer(peer: Peer) -> None:
@@ -340,7 +340,7 @@ def test_the_server_half_closes(both: Driver) -> None:
         peer.gone()
 
     with WireServer(answer) as server:
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
     assert (reading.text, reading.stream.outcome) == ("Hello", "truncated")
 
 
@@ -423,15 +423,15 @@ def test_a_forked_child_opens_its_own_connections() -> None:
     assert [asked.connection for asked in server.asked] == [0, 1, 0]
 
 
-def test_a_large_request(both: Driver) -> None:
+def test_a_large_request(every: Driver) -> None:
     """Some megabytes, as images are; they arrive whole."""
     text = "data:image/png;base64," + "A" * 3_000_000
     with WireServer(json_answer(COMPLETION)) as server:
-        both.create(base_url=server.url, params={"messages": [{**HI, "content": text}]})
+        every.create(base_url=server.url, params={"messages": [{**HI, "content": text}]})
     assert server.asked[0].json["messages"][0]["content"] == text
 
 
-def test_a_large_request_that_is_refused_at_once(both: Driver) -> None:
+def test_a_large_request_that_is_refused_at_once(every: Driver) -> None:
     """The server answers before it has read the body, and closes: what it says is told."""
 
     def refuse(peer: Peer) -> None:
@@ -440,7 +440,7 @@ def test_a_large_request_that_is_refused_at_once(both: Driver) -> None:
         peer.drain()
 
     with WireServer(refuse, reads_bodies=False) as server, pytest.raises(APIStatusError, match="too large"):
-        both.create(base_url=server.url, params={"user": "x" * 9_000_000})
+        every.create(base_url=server.url, params={"user": "x" * 9_000_000})
 
 
 def test_a_large_request_that_is_cut_off() -> None:
@@ -468,12 +468,12 @@ def test_a_proxy(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "proxy-authorization" not in proxy.asked[1].headers
 
 
-def test_a_proxy_that_refuses_the_tunnel(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_refuses_the_tunnel(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """For https a tunnel is asked for; the request itself is never shown to the proxy."""
     with WireServer(raw(b"HTTP/1.1 407 Who are you\r\n\r\n")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(APIError, match=r"407|Who are you"):
-            both.create(base_url="https://elsewhere.example/v1")
+            every.create(base_url="https://elsewhere.example/v1")
     (asked,) = proxy.asked
     assert (asked.method, asked.target) == ("CONNECT", "elsewhere.example:443")
     assert "authorization" not in asked.headers

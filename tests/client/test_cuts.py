@@ -15,7 +15,7 @@ from duologue.protocol.read import StreamReader
 from duologue.types.chat import ChatCompletionChunk
 from support.wire import PATIENCE_S, Ending, Framing, Peer, WireServer, chunk, event, events, raw, sse
 
-from .conftest import ASK, Driver, Reading
+from .conftest import ASK, DRIVERS, Driver, Reading
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAMS = [
@@ -58,7 +58,7 @@ def assert_same(reading: Reading, machine: StreamReader, data: bytes) -> None:
 @pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("ending", ["closed", "reset"])
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
-def test_a_cut_stream(both: Driver, framing: Framing, ending: Ending, path: Path) -> None:
+def test_a_cut_stream(every: Driver, framing: Framing, ending: Ending, path: Path) -> None:
     """Cut at sampled places: every chunk that came is delivered, then the outcome is told as it is."""
     if not path.exists():
         pytest.skip("no recordings beside this checkout")
@@ -66,29 +66,29 @@ def test_a_cut_stream(both: Driver, framing: Framing, ending: Ending, path: Path
     n = 3 if path.stem == "three-choices" else 1
     for cut in offsets(body):
         with WireServer(sse(body, framing=framing, cut=cut, ending=ending)) as server:
-            reading = both.read(base_url=server.url, params={"n": n})
+            reading = every.read(base_url=server.url, params={"n": n})
         # aiohttp takes the reset of a body without a stated end for that end.
-        clean = framing == "close" and (ending == "closed" or "Async" in type(reading.stream).__name__)
+        clean = framing == "close" and (ending == "closed" or every is DRIVERS["async"])
         assert_same(reading, expected(body[:cut], n, clean=clean), body[:cut])
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 @pytest.mark.parametrize("path", STREAMS[:3], ids=lambda path: path.stem)
-def test_a_whole_stream_in_small_reads(both: Driver, framing: Framing, path: Path) -> None:
+def test_a_whole_stream_in_small_reads(every: Driver, framing: Framing, path: Path) -> None:
     """However the bytes are cut into packets, the chunks are the same."""
     body = path.read_bytes()
     pieces = [body[at : at + 97] for at in range(0, len(body), 97)]
     with WireServer(sse(pieces, framing=framing)) as server:
-        reading = both.read(base_url=server.url, params={"n": 3 if path.stem == "three-choices" else 1})
+        reading = every.read(base_url=server.url, params={"n": 3 if path.stem == "three-choices" else 1})
     assert_same(reading, expected(body, 3 if path.stem == "three-choices" else 1, clean=True), body)
 
 
-def test_cut_inside_the_framing_of_a_chunk(both: Driver) -> None:
+def test_cut_inside_the_framing_of_a_chunk(every: Driver) -> None:
     """The transfer chunk says 64 bytes and brings fewer: what it brought is read all the same."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     first = event(chunk("Hello"))
     with WireServer(raw(head + b"%x\r\n%b\r\n" % (len(first), first), b"40\r\ndata: {")) as server:
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
     assert reading.text == "Hello"
     assert reading.stream.outcome == "truncated"
     assert isinstance(reading.error, StreamTruncatedError)
@@ -96,19 +96,19 @@ def test_cut_inside_the_framing_of_a_chunk(both: Driver) -> None:
     assert reading.error.__cause__ is not None
 
 
-def test_closed_without_done(both: Driver) -> None:
+def test_closed_without_done(every: Driver) -> None:
     """Every choice has finished, so the answer is whole; that [DONE] never came is told."""
     with WireServer(sse(events("Hello", done=False))) as server:
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
     assert reading.error is None
     assert reading.stream.outcome == "complete"
     assert [deviation.rule for deviation in reading.stream.deviations] == ["no-done"]
 
 
-def test_done_before_the_finish(both: Driver) -> None:
+def test_done_before_the_finish(every: Driver) -> None:
     """[DONE] does not make an unfinished choice whole."""
     with WireServer(sse(events("Hello", finish=None))) as server:
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
     assert isinstance(reading.error, StreamTruncatedError)
     assert reading.error.reason == "unfinished"
     assert reading.error.completion is not None
@@ -116,10 +116,10 @@ def test_done_before_the_finish(both: Driver) -> None:
     assert reading.error.request.url == f"{server.url}/chat/completions"
 
 
-def test_a_truncated_stream_can_be_returned(both: Driver) -> None:
+def test_a_truncated_stream_can_be_returned(every: Driver) -> None:
     """`on_truncated="return"` ends the loop quietly; outcome and error stay to be looked at."""
     with WireServer(sse(events("Hello"), cut=len(event(chunk("Hello"))), ending="closed")) as server:
-        reading = both.read(base_url=server.url, on_truncated="return")
+        reading = every.read(base_url=server.url, on_truncated="return")
     assert reading.error is None
     assert reading.text == "Hello"
     assert reading.stream.outcome == "truncated"

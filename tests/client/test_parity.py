@@ -14,6 +14,7 @@ from duologue.client import aio, events, stream, sync
 from duologue.client.transports.aiohttp import AiohttpTransport
 from duologue.client.transports.asgi import AsgiTransport, ThreadedAsgiTransport
 from duologue.client.transports.http_client import HttpClientTransport
+from duologue.client.transports.httpx2 import AsyncHttpx2Transport, Httpx2Transport
 from duologue.protocol import transport
 
 TWINS: list[tuple[type, type]] = [
@@ -78,6 +79,8 @@ def test_twins_are_described_alike(blocking: type, waiting: type) -> None:
         (ThreadedAsgiTransport, transport.Transport),
         (AiohttpTransport, transport.AsyncTransport),
         (AsgiTransport, transport.AsyncTransport),
+        (Httpx2Transport, transport.Transport),
+        (AsyncHttpx2Transport, transport.AsyncTransport),
     ],
     ids=lambda cls: cls.__name__,
 )
@@ -122,6 +125,7 @@ def code(cls: type, method: str) -> str:
         (sync.Models, aio.AsyncModels, "list"),
         (sync.Models, aio.AsyncModels, "retrieve"),
         (stream.Stream, stream.AsyncStream, "_more"),
+        (stream.Stream, stream.AsyncStream, "_try"),
         (stream.Stream, stream.AsyncStream, "get_final_completion"),
         (stream.Stream, stream.AsyncStream, "close"),
         (events.ChatCompletionStream, events.AsyncChatCompletionStream, "until_done"),

@@ -298,7 +298,7 @@ def test_a_transport_of_ones_own() -> None:
             self.requests.append(request)
             return self
 
-        def read(self) -> bytes:
+        def read(self, by: float | None = None) -> bytes:
             return self.parts.pop(0)
 
         def release(self) -> None:

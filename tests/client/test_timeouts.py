@@ -30,18 +30,18 @@ def piece(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def test_a_server_that_never_answers(both: Driver) -> None:
+def test_a_server_that_never_answers(every: Driver) -> None:
     """The connection stands and no head comes."""
     server = WireServer(raw(ending="open"))
     began = time.monotonic()
     with server, pytest.raises(APITimeoutError) as caught:
-        both.create(base_url=server.url, timeout=Timeout(headers=SHORT))
+        every.create(base_url=server.url, timeout=Timeout(headers=SHORT))
     assert caught.value.phase == "headers"
     assert "0.1 s (timeout.headers)" in str(caught.value)
     assert SHORT <= time.monotonic() - began < 10 * SHORT
 
 
-def test_a_head_that_drips(both: Driver) -> None:
+def test_a_head_that_drips(every: Driver) -> None:
     """One byte now and then does not put the deadline off: it is for the whole head."""
 
     def drip(peer: Peer) -> None:
@@ -52,24 +52,24 @@ def test_a_head_that_drips(both: Driver) -> None:
                 return
 
     with WireServer(drip) as server, pytest.raises(APITimeoutError) as caught:
-        both.create(base_url=server.url, timeout=Timeout(headers=SHORT))
+        every.create(base_url=server.url, timeout=Timeout(headers=SHORT))
     assert caught.value.phase == "headers"
 
 
-def test_a_connection_that_is_not_accepted(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_not_accepted(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy takes the connection and never opens the tunnel: no connection came about."""
     with WireServer(raw(ending="open")) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
         with pytest.raises(APITimeoutError) as caught:
-            both.create(base_url="https://elsewhere.example/v1", timeout=Timeout(connect=SHORT))
+            every.create(base_url="https://elsewhere.example/v1", timeout=Timeout(connect=SHORT))
     assert caught.value.phase == "connect"
     assert "0.1 s (timeout.connect)" in str(caught.value)
 
 
-def test_a_stream_that_falls_silent(both: Driver) -> None:
+def test_a_stream_that_falls_silent(every: Driver) -> None:
     """What had come is delivered and kept; the error is a truncation and a timeout in one."""
     with WireServer(raw(HEAD + piece(CHUNK), ending="open")) as server:
-        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+        reading = every.read(base_url=server.url, timeout=Timeout(idle=SHORT))
     assert isinstance(reading.error, StreamTimeoutError)
     assert isinstance(reading.error, APITimeoutError)
     assert (reading.error.reason, reading.error.phase) == ("timeout", "idle")
@@ -80,16 +80,16 @@ def test_a_stream_that_falls_silent(both: Driver) -> None:
     assert reading.error.completion.text == "Hello"
 
 
-def test_a_stream_that_begins_and_says_nothing(both: Driver) -> None:
+def test_a_stream_that_begins_and_says_nothing(every: Driver) -> None:
     """The wait for the first byte of the body is an idle one."""
     with WireServer(raw(HEAD, ending="open")) as server:
-        reading = both.read(base_url=server.url, timeout=Timeout(idle=SHORT))
+        reading = every.read(base_url=server.url, timeout=Timeout(idle=SHORT))
     assert isinstance(reading.error, StreamTimeoutError)
     assert reading.error.completion is None
     assert reading.stream.completion is None
 
 
-def test_any_byte_puts_idle_off(both: Driver) -> None:
+def test_any_byte_puts_idle_off(every: Driver) -> None:
     """Comments keep a stream alive for longer than one idle time."""
     times, pause, idle = 6, 0.05, 0.25
 
@@ -101,7 +101,7 @@ def test_any_byte_puts_idle_off(both: Driver) -> None:
         peer.send(piece(events("Hello")) + b"0\r\n\r\n")
 
     with WireServer(answer) as server:
-        reading = both.read(base_url=server.url, timeout=Timeout(idle=idle))
+        reading = every.read(base_url=server.url, timeout=Timeout(idle=idle))
     assert reading.error is None
     assert reading.stream.timings.duration > idle
 
@@ -127,7 +127,7 @@ def test_a_slow_caller_is_not_an_idle_server() -> None:
 
 
 @pytest.mark.parametrize("pause", [0.01, 0], ids=["paced", "flooding"])
-def test_the_total_goes_on_through_the_stream(both: Driver, pause: float) -> None:
+def test_the_total_goes_on_through_the_stream(every: Driver, pause: float) -> None:
     """However busy the stream is, the call ends; what had come is kept."""
 
     def answer(peer: Peer) -> None:
@@ -138,7 +138,7 @@ def test_the_total_goes_on_through_the_stream(both: Driver, pause: float) -> Non
 
     began = time.monotonic()
     with WireServer(answer) as server:
-        reading = both.read(base_url=server.url, timeout=Timeout(total=2 * SHORT))
+        reading = every.read(base_url=server.url, timeout=Timeout(total=2 * SHORT))
     assert isinstance(reading.error, StreamTimeoutError)
     assert reading.error.phase == "total"
     assert "0.2 s (timeout.total)" in str(reading.error)
@@ -147,50 +147,50 @@ def test_the_total_goes_on_through_the_stream(both: Driver, pause: float) -> Non
     assert 2 * SHORT <= time.monotonic() - began < 10 * SHORT
 
 
-def test_the_total_includes_retries(both: Driver) -> None:
+def test_the_total_includes_retries(every: Driver) -> None:
     """A wait for the next attempt that would outlast the call is not begun; the last error is told at once."""
     error = {"error": {"message": "busy", "type": "server_error"}}
     server = WireServer(json_answer(error, 503, {"retry-after": "0.08"}))
     began = time.monotonic()
     with server, pytest.raises(APIStatusError, match="busy"):
-        both.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
+        every.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
     assert 1 <= len(server.asked) <= 3
     assert time.monotonic() - began < 1
 
 
-def test_the_total_cuts_an_attempt_short(both: Driver) -> None:
+def test_the_total_cuts_an_attempt_short(every: Driver) -> None:
     """Of a silent server the total says when to stop, and it is not asked again."""
     server = WireServer(raw(ending="open"))
     with server, pytest.raises(APITimeoutError) as caught:
-        both.create(base_url=server.url, max_retries=2, timeout=Timeout(headers=5, total=SHORT))
+        every.create(base_url=server.url, max_retries=2, timeout=Timeout(headers=5, total=SHORT))
     assert caught.value.phase == "total"
     assert len(server.asked) == 1
 
 
-def test_a_body_that_is_read_whole_can_be_late_too(both: Driver) -> None:
+def test_a_body_that_is_read_whole_can_be_late_too(every: Driver) -> None:
     """Not streamed, the error is an APITimeoutError with what had come."""
     server = WireServer(raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{", ending="open"))
     with server, pytest.raises(APITimeoutError) as caught:
-        both.create(base_url=server.url, timeout=Timeout(idle=SHORT))
+        every.create(base_url=server.url, timeout=Timeout(idle=SHORT))
     assert not isinstance(caught.value, StreamTimeoutError)
     assert caught.value.phase == "idle"
     assert caught.value.raw == b"{"
 
 
-def test_timeouts_are_retried(both: Driver) -> None:
+def test_timeouts_are_retried(every: Driver) -> None:
     """A server that answers the second time is waited for."""
     server = WireServer(raw(ending="open"), json_answer(COMPLETION))
     with server:
-        answer = both.create(base_url=server.url, max_retries=1, timeout=Timeout(headers=SHORT))
+        answer = every.create(base_url=server.url, max_retries=1, timeout=Timeout(headers=SHORT))
     assert answer.text == "Hello there"
     assert answer._response.retries_taken == 1
 
 
-def test_a_stream_without_end_after_done(both: Driver) -> None:
+def test_a_stream_without_end_after_done(every: Driver) -> None:
     """The answer is whole at [DONE]; the end of the body is not waited for long, and no error is made of it."""
     with WireServer(sse(events("Hello"), ending="open")) as server:
         began = time.monotonic()
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
         took = time.monotonic() - began
     assert (reading.stream.outcome, reading.error) == ("complete", None)
     assert DRAIN_S <= took < 2
@@ -230,8 +230,8 @@ def test_a_timeout_of_another_library() -> None:
         Client(base_url="http://h/v1", timeout=object())  # type: ignore[arg-type]
 
 
-def test_a_call_can_have_its_own(both: Driver) -> None:
+def test_a_call_can_have_its_own(every: Driver) -> None:
     """`timeout` of one call stands in place of the client's."""
     server = WireServer(raw(ending="open"))
     with server, pytest.raises(APITimeoutError, match=r"0\.1 s"):
-        both.create(base_url=server.url, params={"timeout": SHORT})
+        every.create(base_url=server.url, params={"timeout": SHORT})

@@ -67,7 +67,7 @@ async def test_a_stream_of_a_closed_client_is_cut() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_request_that_may_have_been_taken_is_sent_once(how: str, both: Driver) -> None:
+def test_a_request_that_may_have_been_taken_is_sent_once(how: str, every: Driver) -> None:
     """The server reads the second request and closes its kept connection: without retries that is the end."""
 
     def answer(peer: Peer) -> None:
@@ -77,7 +77,7 @@ def test_a_request_that_may_have_been_taken_is_sent_once(how: str, both: Driver)
             sse(events("Hello"))(peer)
 
     with WireServer(answer) as server, pytest.raises(APIConnectionError):
-        both.read(2, base_url=server.url, max_retries=0)
+        every.read(2, base_url=server.url, max_retries=0)
     assert [asked.connection for asked in server.asked] == [0, 0]
 
 
@@ -101,7 +101,7 @@ async def test_a_connection_closed_while_the_loop_was_busy_is_not_used() -> None
 
 
 @pytest.mark.parametrize("last", [b"", CHUNK], ids=["alone", "after-data"])
-def test_broken_framing_ends_a_stream_at_once(last: bytes, both: Driver) -> None:
+def test_broken_framing_ends_a_stream_at_once(last: bytes, every: Driver) -> None:
     """What had arrived is delivered, and nobody waits for the deadline."""
 
     def answer(peer: Peer) -> None:
@@ -111,17 +111,17 @@ def test_broken_framing_ends_a_stream_at_once(last: bytes, both: Driver) -> None
         peer.close()
 
     with WireServer(answer) as server:
-        reading = both.read(base_url=server.url, timeout=5)
+        reading = every.read(base_url=server.url, timeout=5)
     assert type(reading.error) is StreamTruncatedError
     assert reading.error.reason == "reset"
     assert reading.text == ("HelloHello" if last else "Hello")
 
 
-def test_framing_broken_in_the_first_packet_is_a_connection_error(both: Driver) -> None:
+def test_framing_broken_in_the_first_packet_is_a_connection_error(every: Driver) -> None:
     """Whether or not a head could be had of it."""
     with WireServer(raw(HEAD + piece(CHUNK) + b"zz\r\n")) as server:
         try:
-            error = both.read(base_url=server.url, timeout=5).error
+            error = every.read(base_url=server.url, timeout=5).error
         except DuologueError as caught:
             error = caught
     assert isinstance(error, APIConnectionError)
@@ -132,11 +132,11 @@ def test_framing_broken_in_the_first_packet_is_a_connection_error(both: Driver) 
 
 @pytest.mark.parametrize("early", ["100 Continue", "102 Processing", "103 Early Hints"])
 @pytest.mark.parametrize("times", [1, 3])
-def test_heads_before_the_answer_are_passed_over(early: str, times: int, both: Driver) -> None:
+def test_heads_before_the_answer_are_passed_over(early: str, times: int, every: Driver) -> None:
     """In one packet with the answer or before it, once or often."""
     head = f"HTTP/1.1 {early}\r\nlink: </style.css>; rel=preload\r\n\r\n".encode() * times
     with WireServer(raw(head, head + HEAD + piece(events("Hello")) + b"0\r\n\r\n")) as server:
-        reading = both.read(base_url=server.url)
+        reading = every.read(base_url=server.url)
     assert (reading.text, reading.stream.outcome) == ("Hello", "complete")
 
 
@@ -154,12 +154,12 @@ def shown(error: BaseException) -> str:
 
 @pytest.mark.parametrize("answer", [b"garbage\r\n", b"", b"HTTP/1.1 200"], ids=["garbage", "nothing", "cut"])
 @pytest.mark.parametrize("query", ["", "?k=" + SECRET])
-def test_an_error_does_not_show_secrets(answer: bytes, query: str, both: Driver) -> None:
+def test_an_error_does_not_show_secrets(answer: bytes, query: str, every: Driver) -> None:
     """Neither the query, nor the user of the URL, nor the key is in the error or in what caused it."""
     with WireServer(raw(answer)) as server:
         url = server.url.replace("//", f"//user:{SECRET}@") + query
         with pytest.raises(APIConnectionError) as raised:
-            both.create(base_url=url, api_key=None if not query else SECRET)
+            every.create(base_url=url, api_key=None if not query else SECRET)
     assert SECRET not in shown(raised.value)
 
 

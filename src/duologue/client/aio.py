@@ -10,10 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from ..protocol.transport import AsyncTransport, TransportError
-from .base import BaseClient, checked_key
+from .base import BaseClient, checked_key, checked_network, over_httpx2
 from .options import ClientOptions, Timeout, omit
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    import httpx2
+
     from ..types.chat.chat_completion import ChatCompletion
     from ..types.chat.chat_completion_chunk import ChatCompletionChunk
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
@@ -31,17 +35,25 @@ class AsyncClient(BaseClient[AsyncTransport]):
     event loop.
 
     Options are those of `ClientOptions`. `app` is an ASGI application to call in this process instead of a
-    server; `transport` carries the requests in place of aiohttp.
+    server; `http_client`, an `httpx2.AsyncClient`, or `transport` carries the requests in place of aiohttp.
+    `proxy` is the URL of a proxy for every request; None is for no proxy, whatever the environment says.
+    `ssl_context` holds other certificates than those the system trusts, and those that the client shows.
     """
 
     def __init__(
         self,
         *,
         app: ASGIApp | None = None,
+        http_client: httpx2.AsyncClient | None = None,
         transport: AsyncTransport | None = None,
+        proxy: str | None = omit,
+        ssl_context: SSLContext | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        super().__init__(options, lambda: transport or _transport(app), in_process=app is not None)
+        network = checked_network(proxy, ssl_context, app=app, http_client=http_client, transport=transport)
+        if http_client is not None:
+            transport = over_httpx2(http_client, "AsyncClient", "AsyncHttpx2Transport")
+        super().__init__(options, lambda: transport or _transport(app, network), in_process=app is not None)
 
     @property
     def chat(self) -> AsyncChat:
@@ -278,11 +290,11 @@ class AsyncModels:
         return answer
 
 
-def _transport(app: ASGIApp | None) -> AsyncTransport:
+def _transport(app: ASGIApp | None, network: dict[str, Any]) -> AsyncTransport:
     if app is not None:
         from .transports.asgi import AsgiTransport
 
         return AsgiTransport(app)
     from .transports.aiohttp import AiohttpTransport
 
-    return AiohttpTransport()
+    return AiohttpTransport(**network)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 from ..protocol.errors import DuologueError
-from .options import ApiKey, ClientOptions, Options, Timeout, public_url, resolve
+from .options import ApiKey, ClientOptions, Options, Timeout, omit, public_url, resolve
 
-__all__ = ["BaseClient", "Carrier", "checked_key"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["BaseClient", "Carrier", "checked_key", "checked_network", "over_httpx2"]
 
 T = TypeVar("T")
 
@@ -100,3 +103,36 @@ def checked_key(key: Any) -> str | None:
     raise DuologueError(
         f"api_key must be a text that is not empty, or a function that returns one, not {type(key).__name__}."
     )
+
+
+def checked_network(proxy: str | None, ssl_context: SSLContext | None, **carriers: object) -> dict[str, Any]:
+    """What the transports of this package are told of the network.
+
+    `carriers` are what may stand in place of them. Raises `DuologueError` for what excludes each other.
+    """
+    names = [name for name, value in carriers.items() if value is not None]
+    names += ["proxy"] * (proxy is not omit) + ["ssl_context"] * (ssl_context is not None)
+    if names[1:] and names != ["proxy", "ssl_context"]:
+        raise DuologueError(f"{names[0]} and {names[1]} exclude each other: each says how requests are sent.")
+    network: dict[str, Any] = {"ssl_context": ssl_context}
+    if proxy is not omit:
+        from .transports.proxy import proxy_rule
+
+        network["proxy"] = proxy_rule(proxy)
+    return network
+
+
+def over_httpx2(client: Any, wanted: str, transport: str) -> Any:
+    """The transport over a client of httpx2. Raises `DuologueError` without that package, `TypeError`."""
+    try:
+        import httpx2
+    except ImportError:
+        raise DuologueError(
+            "http_client is for a client of httpx2, which is not installed: pip install httpx2."
+        ) from None
+    if not isinstance(client, getattr(httpx2, wanted)):
+        kind = f"{type(client).__module__}.{type(client).__qualname__}"
+        raise TypeError(f"http_client must be an httpx2.{wanted}, not {kind}.")
+    from .transports import httpx2 as transports
+
+    return getattr(transports, transport)(client)

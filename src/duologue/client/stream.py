@@ -50,7 +50,7 @@ class _Reading(Generic[T, R]):
     def _begin(self, opened: Opened[R]) -> None:
         """The head of a good answer has come."""
         options = opened.call.options
-        self._opened = opened
+        self._opened: Opened[R] = opened
         self._transport: R = opened.transport
         self._start = opened.start
         self._response = opened.response

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from ..protocol.errors import DuologueError
 from ..protocol.transport import Transport, TransportError
-from .base import BaseClient, checked_key
+from .base import BaseClient, checked_key, checked_network, over_httpx2
 from .options import ClientOptions, Timeout, omit
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    import httpx2
+
     from ..types.chat.chat_completion import ChatCompletion
     from ..types.chat.chat_completion_chunk import ChatCompletionChunk
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
@@ -28,17 +32,26 @@ class Client(BaseClient[Transport]):
     """Calls a Chat Completions endpoint, for blocking code; used by any number of threads at once.
 
     Options are those of `ClientOptions`. `app` is an ASGI application to call in this process instead of a
-    server; `transport` carries the requests in place of the standard library's HTTP client.
+    server; `http_client`, an `httpx2.Client`, or `transport` carries the requests in place of the standard
+    library's HTTP client.
+    `proxy` is the URL of a proxy for every request; None is for no proxy, whatever the environment says.
+    `ssl_context` holds other certificates than those the system trusts, and those that the client shows.
     """
 
     def __init__(
         self,
         *,
         app: ASGIApp | None = None,
+        http_client: httpx2.Client | None = None,
         transport: Transport | None = None,
+        proxy: str | None = omit,
+        ssl_context: SSLContext | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        super().__init__(options, lambda: transport or _transport(app), in_process=app is not None)
+        network = checked_network(proxy, ssl_context, app=app, http_client=http_client, transport=transport)
+        if http_client is not None:
+            transport = over_httpx2(http_client, "Client", "Httpx2Transport")
+        super().__init__(options, lambda: transport or _transport(app, network), in_process=app is not None)
 
     @property
     def chat(self) -> Chat:
@@ -270,11 +283,11 @@ class Models:
         return answer
 
 
-def _transport(app: ASGIApp | None) -> Transport:
+def _transport(app: ASGIApp | None, network: dict[str, Any]) -> Transport:
     if app is not None:
         from .transports.asgi import ThreadedAsgiTransport
 
         return ThreadedAsgiTransport(app)
     from .transports.http_client import HttpClientTransport
 
-    return HttpClientTransport()
+    return HttpClientTransport(**network)

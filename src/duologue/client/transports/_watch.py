@@ -16,7 +16,7 @@ from ...protocol.transport import (
     TransportError,
 )
 
-__all__ = ["Watch", "drain", "loop_time"]
+__all__ = ["Watch", "at_loop_time", "drain", "loop_time"]
 
 
 class Watch:
@@ -71,9 +71,12 @@ class Watch:
 
 def loop_time(deadlines: Deadlines, phase: Phase) -> float | None:
     """When a wait in `phase` that begins now is given up, by the clock of the running loop."""
-    now = time.monotonic()
-    moment = deadlines.moment(phase, now)
-    return None if moment is None else asyncio.get_running_loop().time() + moment - now
+    return at_loop_time(deadlines.moment(phase, time.monotonic()))
+
+
+def at_loop_time(moment: float | None) -> float | None:
+    """`moment` of the monotonic clock by the clock of the running loop."""
+    return None if moment is None else asyncio.get_running_loop().time() + moment - time.monotonic()
 
 
 async def drain(response: AsyncResponse) -> None:

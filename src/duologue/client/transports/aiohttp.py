@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import io
-import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Self, cast
+from typing import cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
 from ._drop import when_dropped
 from ._loop import soon
+from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
 from ._words import first_line, words_of
 from .proxy import ProxyRule, proxy_for
 
-__all__ = ["MAX_CONNECTIONS", "AiohttpTransport"]
-
-# Connections on one event loop; a request beyond waits, and `timeout.connect` counts.
-MAX_CONNECTIONS = 1000
+__all__ = ["AiohttpTransport"]
 
 # aiohttp warns of larger bodies unless they come in pieces.
 _WHOLE_BYTES = 1024 * 1024
-
-# How much of a head is kept to find its end; one that is longer is left to aiohttp, which refuses it.
-MAX_HEAD_BYTES = 64 * 1024
-
-_BLANK_LINE = b"\r\n\r\n"
-_EARLY = re.compile(rb"HTTP/1\.[01] 1(?!01)")  # a head that only announces the answer
 
 # What aiohttp raises. RuntimeError: the session was closed meanwhile. HttpProcessingError: its parser's.
 _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
@@ -58,9 +47,7 @@ class AiohttpTransport:
     of the standard one.
     """
 
-    def __init__(
-        self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None) -> None:
         self._proxy = proxy
         self._tls = ssl_context
         self._lives: dict[asyncio.AbstractEventLoop, AsyncGenerator[aiohttp.ClientSession]] = {}
@@ -92,7 +79,7 @@ class AiohttpTransport:
         session = self._sessions.get(loop)
         if session is None or session.closed:
             await self._forget_closed_loops()
-            life = self._lives[loop] = _life_of_session(self._tls)
+            life = self._lives[loop] = life_of_session(self._tls)
             session = self._sessions[loop] = await anext(life)
         return session
 
@@ -100,76 +87,6 @@ class AiohttpTransport:
         for loop in [loop for loop in self._lives if loop.is_closed()]:
             del self._lives[loop]
             await self._sessions.pop(loop).close()  # most often its loop has done so
-
-
-async def _life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession]:
-    """A session that ends with its event loop.
-
-    A loop closes the generators that were begun on it, when it shuts down as when nobody holds them any
-    more. So no connection is left behind by a client that is used in one `asyncio.run` after the other, or
-    that is just dropped.
-    """
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_on_connected)
-    trace.on_connection_reuseconn.append(_on_connected)
-    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=True if tls is None else tls)
-    connector._factory = functools.partial(_Protocol, loop=asyncio.get_running_loop())
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        trace_configs=[trace],
-        response_class=_Answer,
-    ) as session:
-        session._retry_connection = False  # whether to send again is not decided here
-        yield session
-
-
-class _Protocol(ResponseHandler):
-    """The connection, as aiohttp's own but for two losses.
-
-    When aiohttp's parser gives up, the messages of that packet are dropped. So a head is given to it apart
-    from what follows: then there is an answer, and what had come of its body. And the reader of a body that
-    is broken inside would wait for its deadline: here the body ends with the connection.
-    """
-
-    _head: bytes | None = None  # what has come of a head that is waited for
-
-    def set_response_params(self, **params: Any) -> None:
-        self._head = b""
-        super().set_response_params(**params)
-
-    def data_received(self, data: bytes) -> None:
-        while self._head is not None:
-            head = self._head + data
-            end = head.find(_BLANK_LINE)
-            if end < 0:
-                self._head = head if len(head) <= MAX_HEAD_BYTES else None
-                break
-            end += len(_BLANK_LINE)
-            self._head = b"" if _EARLY.match(head) else None
-            first, data = data[: end - len(head)] if end < len(head) else data, head[end:]
-            super().data_received(first)
-            if not data or self.exception() is not None:
-                return
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(TransportError("reset", "the body is broken"))
-
-
-class _Answer(aiohttp.ClientResponse):
-    """Remembers what carried it: its connection is given back as soon as the body has ended."""
-
-    carrier: asyncio.Transport | None = None
-
-    async def start(self, connection: aiohttp.connector.Connection) -> Self:
-        self.carrier = connection.transport
-        await super().start(connection)
-        return self
 
 
 class _Attempt:
@@ -183,7 +100,7 @@ class _Attempt:
         self._connected = 0.0
         self._timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
 
-    async def run(self, session: aiohttp.ClientSession) -> tuple[_Answer, float]:
+    async def run(self, session: aiohttp.ClientSession) -> tuple[Answer, float]:
         """The answer once its head has come, and when it was connected.
 
         Raises `TransportError`, and aiohttp's own errors.
@@ -202,7 +119,7 @@ class _Attempt:
                 )
         except TimeoutError:
             raise self._deadlines.passed(self._phase, time.monotonic()) from None
-        return cast("_Answer", answer), self._connected
+        return cast("Answer", answer), self._connected
 
     def connected(self) -> None:
         """The connection stands: now the answer is waited for."""
@@ -211,16 +128,12 @@ class _Attempt:
         self._timeout.reschedule(loop_time(self._deadlines, "headers"))
 
 
-async def _on_connected(_session: Any, context: Any, _params: Any) -> None:
-    context.trace_request_ctx.connected()
-
-
 class _Response:
     """An answer whose body is still to be read; who drops it leaves."""
 
     def __init__(
         self,
-        answer: _Answer,
+        answer: Answer,
         deadlines: Deadlines,
         connected: float,
         transport: AiohttpTransport,
@@ -250,7 +163,7 @@ class _Body:
     when its client is dropped.
     """
 
-    def __init__(self, answer: _Answer, deadlines: Deadlines, transport: AiohttpTransport) -> None:
+    def __init__(self, answer: Answer, deadlines: Deadlines, transport: AiohttpTransport) -> None:
         self.content = answer.content
         self._failed = False
         self._answer = answer

@@ -39,9 +39,7 @@ class HttpClientTransport:
     `proxy` says which proxy is asked for what; `ssl_context` stands in place of the standard one.
     """
 
-    def __init__(
-        self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None) -> None:
         self._proxy = proxy
         self._lock = threading.Lock()
         self._idle: deque[_Connection] = deque()

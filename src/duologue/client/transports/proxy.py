@@ -27,7 +27,11 @@ def proxy_rule(proxy: str | None) -> ProxyRule:
             "proxy must be an http:// URL, such as http://user:password@host:3128. For other kinds of "
             "proxies pass an http_client."
         )
-    return lambda url: proxy
+
+    def rule(_url: str) -> str | None:
+        return proxy
+
+    return rule
 
 
 def proxy_for(url: str) -> str | None:

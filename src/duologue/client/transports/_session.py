@@ -1,0 +1,101 @@
+"""The aiohttp session of one event loop, and its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from ...protocol.transport import TransportError
+
+__all__ = ["MAX_CONNECTIONS", "Answer", "life_of_session"]
+
+# Connections on one event loop; a request beyond waits, and `timeout.connect` counts.
+MAX_CONNECTIONS = 1000
+
+# How much of a head is kept to find its end; one that is longer is left to aiohttp, which refuses it.
+MAX_HEAD_BYTES = 64 * 1024
+
+_BLANK_LINE = b"\r\n\r\n"
+_EARLY = re.compile(rb"HTTP/1\.[01] 1(?!01)")  # a head that only announces the answer
+
+
+async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession]:
+    """A session that ends with its event loop.
+
+    A loop closes the generators that were begun on it, when it shuts down as when nobody holds them any
+    more. So no connection is left behind by a client that is used in one `asyncio.run` after the other, or
+    that is just dropped.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_on_connected)
+    trace.on_connection_reuseconn.append(_on_connected)
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=True if tls is None else tls)
+    factory: Any = functools.partial(_Protocol, loop=asyncio.get_running_loop())
+    connector._factory = factory
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        trace_configs=[trace],
+        response_class=Answer,
+    ) as session:
+        session._retry_connection = False  # whether to send again is not decided here
+        yield session
+
+
+class _Protocol(ResponseHandler):
+    """The connection, as aiohttp's own but for two losses.
+
+    When aiohttp's parser gives up, the messages of that packet are dropped. So a head is given to it apart
+    from what follows: then there is an answer, and what had come of its body. And the reader of a body that
+    is broken inside would wait for its deadline: here the body ends with the connection.
+    """
+
+    _head: bytes | None = None  # what has come of a head that is waited for
+
+    def set_response_params(self, **params: Any) -> None:
+        self._head = b""
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        while self._head is not None:
+            head = self._head + data
+            end = head.find(_BLANK_LINE)
+            if end < 0:
+                self._head = head if len(head) <= MAX_HEAD_BYTES else None
+                break
+            end += len(_BLANK_LINE)
+            self._head = b"" if _EARLY.match(head) else None
+            first, data = data[: end - len(head)] if end < len(head) else data, head[end:]
+            super().data_received(first)
+            if not data or self.exception() is not None:
+                return
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(TransportError("reset", "the body is broken"))
+
+
+class Answer(aiohttp.ClientResponse):
+    """Remembers what carried it: its connection is given back as soon as the body has ended."""
+
+    carrier: asyncio.Transport | None = None
+
+    async def start(self, connection: aiohttp.connector.Connection) -> Self:
+        self.carrier = connection.transport
+        await super().start(connection)
+        return self
+
+
+async def _on_connected(_session: Any, context: Any, _params: Any) -> None:
+    context.trace_request_ctx.connected()

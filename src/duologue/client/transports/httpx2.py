@@ -1,0 +1,298 @@
+"""Requests over an httpx2 client that its user has made: for HTTP/2, SOCKS, or hooks of their own.
+
+Pool, proxies, TLS, headers and hooks are that client's; deadlines and everything about the answer are those
+of this package. Redirects are not followed. Whoever made the client closes it, and an asynchronous one is
+for one event loop only.
+
+Blocking reads go by the timeouts of httpx2, each for itself: a head that drips may take longer than
+`headers`. What bounds a body as a whole, `total` and `idle_content`, is kept by a thread that closes the
+connection; over HTTP/2, where other answers share it, they are looked at when bytes come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import httpx2
+
+from ...protocol.errors import DuologueError
+from ...protocol.transport import (
+    DRAIN_BYTES,
+    DRAIN_S,
+    Deadlines,
+    Head,
+    Headers,
+    Kind,
+    Phase,
+    Request,
+    TransportError,
+)
+from ._alarm import Alarm
+from ._drop import when_dropped
+from ._loop import soon
+from ._watch import at_loop_time, drain, loop_time
+from ._words import first_line, words_of
+
+__all__ = ["AsyncHttpx2Transport", "Httpx2Transport"]
+
+# RuntimeError: the client or the stream was closed meanwhile.
+_ERRORS = (httpx2.RequestError, httpx2.InvalidURL, OSError, RuntimeError)
+_CONNECT = (httpx2.ConnectError, httpx2.ProxyError)
+_BROKEN = (httpx2.NetworkError, OSError, RuntimeError)
+
+# An end in a wrong place and a wrong word are one class in httpx2; these words tell the first.
+_CUT = ("server disconnected", "peer closed", "connectionterminated")
+
+_CONNECTING: Phase = "connect"
+
+
+class Httpx2Transport:
+    """Over an `httpx2.Client`."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def send(self, request: Request, deadlines: Deadlines) -> _Response:
+        """Send a request and wait for the head of its answer. Raises `TransportError`."""
+        phase, connected = _CONNECTING, time.monotonic()
+        timeouts = _timeouts(deadlines, phase, connected)
+
+        def trace(event: str, info: Any) -> None:
+            nonlocal phase, connected
+            if _stands(event, info):
+                phase, connected = "headers", time.monotonic()
+                timeouts.update(_timeouts(deadlines, phase, connected))
+
+        asked = _request(self._client, request, {"timeout": timeouts, "trace": trace})
+        try:
+            answer = self._client.send(asked, stream=True, follow_redirects=False)
+        except httpx2.TimeoutException:
+            raise deadlines.passed(phase, time.monotonic()) from None
+        except _ERRORS as error:
+            raise _failure(error, phase) from error
+        timeouts["read"] = deadlines.idle  # it is looked at again when the body begins
+        return _Response(answer, deadlines, connected)
+
+    def close(self) -> None:
+        """Nothing: closing the client is for who made it."""
+
+
+class _Response:
+    """An answer whose body is still to be read; who drops it leaves."""
+
+    def __init__(self, answer: httpx2.Response, deadlines: Deadlines, connected: float) -> None:
+        self.head = _head(answer, connected)
+        self._parts = answer.iter_bytes()
+        self._deadlines = deadlines
+        sock = _socket_of(answer)
+        self._alarm = Alarm(partial(_shut, sock))
+        self._leave = partial(_leave, answer, self._alarm, sock)
+        self._dropped = when_dropped(self, self._leave)
+
+    def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        until = self._deadlines.until
+        if by is None and until is None:
+            return self._next(None, None)
+        moment = min(moment for moment in (by, until) if moment is not None)
+        if _is_past(moment):
+            self.close()
+            raise self._deadlines.passed("idle", time.monotonic(), by)
+        self._alarm.set(moment)
+        try:
+            return self._next(moment, by)
+        finally:
+            self._alarm.set(until)
+
+    def _next(self, moment: float | None, by: float | None) -> bytes:
+        try:
+            data = next(self._parts, b"")
+            if data or not _is_past(moment):
+                return data
+            failure = self._deadlines.passed("idle", time.monotonic(), by)  # the end is our own doing
+        except _ERRORS as error:
+            if isinstance(error, httpx2.TimeoutException) or _is_past(moment):
+                failure = self._deadlines.passed("idle", time.monotonic(), by)
+            else:
+                failure = _failure(error)
+                failure.__cause__ = error
+        self.close()
+        raise failure from failure.__cause__
+
+    def release(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
+        self._deadlines = Deadlines(until=time.monotonic() + DRAIN_S)
+        left = DRAIN_BYTES
+        try:
+            while left > 0 and (data := self.read()):
+                left -= len(data)
+        except TransportError:
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Leave at once; the connection is closed unless the body had ended."""
+        self._dropped.detach()
+        self._leave()
+
+
+class AsyncHttpx2Transport:
+    """Over an `httpx2.AsyncClient`."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+        self._leaving: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
+
+    async def send(self, request: Request, deadlines: Deadlines) -> _AsyncResponse:
+        """Send a request and wait for the head of its answer. Raises `TransportError`."""
+        phase, connected = _CONNECTING, time.monotonic()
+        timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
+
+        async def trace(event: str, info: Any) -> None:
+            nonlocal phase, connected
+            if _stands(event, info):
+                phase, connected = "headers", time.monotonic()
+                timeout.reschedule(loop_time(deadlines, "headers"))
+
+        asked = _request(self._client, request, {"timeout": {}, "trace": trace})
+        try:
+            async with timeout:
+                answer = await self._client.send(asked, stream=True, follow_redirects=False)
+        except TimeoutError:
+            raise deadlines.passed(phase, time.monotonic()) from None
+        except _ERRORS as error:
+            raise _failure(error, phase) from error
+        leave = partial(self._leave, asyncio.get_running_loop())
+        return _AsyncResponse(answer, deadlines, connected, leave)
+
+    async def close(self) -> None:
+        """Wait until what was left is closed; closing the client is for who made it."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(task for task in self._leaving if task.get_loop() is loop))
+
+    def _leave(self, loop: asyncio.AbstractEventLoop, answer: httpx2.Response) -> None:
+        if not answer.is_closed and not loop.is_closed():
+            task = loop.create_task(_aleave(answer))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+
+class _AsyncResponse:
+    """An answer whose body is still to be read; who drops it leaves."""
+
+    def __init__(
+        self,
+        answer: httpx2.Response,
+        deadlines: Deadlines,
+        connected: float,
+        leave: Callable[[httpx2.Response], None],
+    ) -> None:
+        self.head = _head(answer, connected)
+        self._answer = answer
+        self._parts = answer.aiter_bytes()
+        self._deadlines = deadlines
+        self._leave = leave
+        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), partial(leave, answer))
+
+    async def read(self, by: float | None = None) -> bytes:
+        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        moment = self._deadlines.moment("idle", time.monotonic(), by)
+        try:
+            async with asyncio.timeout_at(at_loop_time(moment)):
+                return await anext(self._parts, b"")
+        except TimeoutError:
+            self.close()
+            raise self._deadlines.passed("idle", time.monotonic(), by) from None
+        except _ERRORS as error:
+            self.close()
+            raise _failure(error) from error
+
+    async def release(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
+        await drain(self)
+
+    def close(self) -> None:
+        """Leave at once; the connection is closed unless the body had ended."""
+        self._dropped.detach()
+        self._leave(self._answer)
+
+
+def _request(
+    client: httpx2.Client | httpx2.AsyncClient, request: Request, extensions: dict[str, Any]
+) -> httpx2.Request:
+    if client.is_closed:
+        raise DuologueError("The http_client is closed; requests can only be sent before.")
+    return client.build_request(
+        request.method,
+        request.url,
+        content=request.body,
+        headers=dict(request.headers),
+        extensions=extensions,
+    )
+
+
+def _head(answer: httpx2.Response, connected: float) -> Head:
+    version = answer.http_version.removeprefix("HTTP/")
+    return Head(answer.status_code, Headers(answer.headers.multi_items()), version, connected)
+
+
+def _stands(event: str, info: Mapping[str, Any]) -> bool:
+    """Whether the connection stands, and the request goes out; the one for a tunnel does not count."""
+    return event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT"
+
+
+def _timeouts(deadlines: Deadlines, phase: Phase, now: float) -> dict[str, float | None]:
+    moment = deadlines.moment(phase, now)
+    left = None if moment is None else max(moment - now, 0.001)  # 0 would mean not to wait at all
+    return dict.fromkeys(("connect", "pool", "write", "read"), left)
+
+
+def _is_past(moment: float | None) -> bool:
+    return moment is not None and time.monotonic() >= moment
+
+
+def _socket_of(answer: httpx2.Response) -> socket.socket | None:
+    """The socket that carries nothing but this answer; None over HTTP/2, and where there is none."""
+    stream = answer.extensions.get("network_stream")
+    if stream is None or not answer.http_version.startswith("HTTP/1"):
+        return None
+    found: socket.socket | None = stream.get_extra_info("socket")
+    return found
+
+
+def _shut(sock: socket.socket | None) -> None:
+    """Wake the thread that waits for this socket, which then finds the connection closed."""
+    try:
+        if sock is not None:
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:  # the other side was faster
+        pass
+
+
+def _leave(answer: httpx2.Response, alarm: Alarm, sock: socket.socket | None) -> None:
+    alarm.stop()
+    if not answer.is_closed:
+        _shut(sock)
+        answer.close()
+
+
+async def _aleave(answer: httpx2.Response) -> None:
+    try:
+        await answer.aclose()
+    except _ERRORS:  # the connection was broken anyhow
+        pass
+
+
+def _failure(error: BaseException, phase: Phase = "idle") -> TransportError:
+    text = str(error) or words_of(error)
+    kind: Kind = "invalid"
+    if phase == "connect" or isinstance(error, _CONNECT):
+        kind = "connect"
+    elif isinstance(error, _BROKEN) or any(words in text.lower() for words in _CUT):
+        kind = "reset"
+    return TransportError(kind, first_line(text))
