@@ -91,7 +91,7 @@ class Describer:
         return "tool" if isinstance(message, FunctionMessage) else message.role
 
     def _id(self, call_id: str, path: str) -> str:
-        if not self._template.wants_short_ids:
+        if self._template.form is None or not self._template.form.short_ids:
             return self._visit(call_id, path)
         # Our own text, so there is nothing to visit; the same for a call and for what it is answered by.
         return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:SHORT_ID]

@@ -1,7 +1,7 @@
 """How models write tool calls and thoughts: two tables, from which a chat template's text chooses.
 
-The texts of a form are patterns. In them `@` is the tool's name; a space, a line break and `~` are any white
-space, none included, which is written as the space, the line break, and nothing.
+The texts of a form are patterns. In them `@` is the tool's name, `#` an id that the model makes up; a space, a
+line break and `~` are any white space, none included, which is written as the space, the line break, and nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "FORMS",
+    "ID",
     "MAX_SPACE",
     "SPACE",
     "TAGS",
@@ -45,7 +46,8 @@ class Form:
     The first call comes behind one of the `marks` and `head`, each further one behind `between`, and `tail`
     ends them. A call is an opening (the first is how it is written, the others are read as well), what the
     tool is given, and `closing`. The mark "" is none: calls are then the answer, from its very beginning.
-    `needs` and `lacks` are what the templates of these models contain, and do not.
+    `needs` and `lacks` are what the templates of these models contain, and do not; `short_ids` says that these
+    insist on ids of calls with nine letters and digits.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Form:
     tail: str
     needs: tuple[str, ...]
     lacks: tuple[str, ...] = ()
+    short_ids: bool = False
 
     @property
     def marked(self) -> tuple[str, ...]:
@@ -89,11 +92,12 @@ FORMS: tuple[Form, ...] = (
         name="mistral with [ARGS]",
         marks=("[TOOL_CALLS]",),
         head="",
-        openings=("@[ARGS]",),
+        openings=("@[ARGS]", "@[CALL_ID]#[ARGS]"),
         closing="",
         between="[TOOL_CALLS]",
         tail="",
         needs=("[TOOL_CALLS]", "[ARGS]"),
+        short_ids=True,
     ),
     Form(
         name="mistral",
@@ -104,6 +108,7 @@ FORMS: tuple[Form, ...] = (
         between="~, ",
         tail="~]",
         needs=("[TOOL_CALLS]",),
+        short_ids=True,
     ),
     Form(
         name="llama 3",
@@ -112,6 +117,7 @@ FORMS: tuple[Form, ...] = (
         openings=(
             '~{~"name"~: "@"~, "parameters"~: ',
             '~{~"type"~: "function"~, "name"~: "@"~, "parameters"~: ',
+            '~{~"name"~: "@"~, "arguments"~: ',
         ),
         closing="~}",
         between="~; ",
@@ -154,8 +160,10 @@ def thoughts_of(template: str) -> Thoughts | None:
 
 # --- patterns --------------------------------------------------------------------------------------------
 
-_ELEMENT = re.compile(r"(?P<space>[~ \n])|(?P<name>@)|[^~ \n@]+")
-_NAME = re.compile(r"[A-Za-z0-9_-]*")
+_ELEMENT = re.compile(r"(?P<space>[~ \n])|(?P<name>@)|(?P<id>#)|[^~ \n@#]+")
+# Longer than any name is, so that no more is ever looked through.
+_WORD = re.compile(r"[A-Za-z0-9_-]{0,65}")
+ID = "[A-Za-z0-9]{9}"
 
 
 class Match(NamedTuple):
@@ -175,22 +183,30 @@ def match(pattern: str, text: str, start: int, names: Collection[str] = ()) -> M
             while at < end and text[at] in SPACE:
                 at += 1
             continue
-        if kind == "name":
-            found = _NAME.match(text, at)[0]  # type: ignore[index]  # it matches the empty text, too
-            at += len(found)
-            if at == len(text):
-                return Match(at, partly=True) if any(name.startswith(found) for name in names) else None
-            if found not in names:
-                return None
-        elif text.startswith(literal, at):
+        if kind == "literal":
+            if not text.startswith(literal, at):
+                return Match(len(text), partly=True) if literal.startswith(text[at:]) else None
             at += len(literal)
-        else:
-            return Match(len(text), partly=True) if literal.startswith(text[at:]) else None
+            continue
+        word = _word(text, at)
+        at += len(word)
+        if at == len(text):
+            partly = kind == "id" or any(name.startswith(word) for name in names)
+            return Match(at, partly=True) if partly else None
+        if kind == "name":
+            if word not in names:
+                return None
+            found = word
     return Match(at, found)
 
 
+def _word(text: str, at: int) -> str:
+    """The letters, digits, and marks between them that a name or an id is made of."""
+    return _WORD.match(text, at)[0]  # type: ignore[index]  # it matches the empty text, too
+
+
 def as_written(pattern: str, name: str = "") -> str:
-    """The text that the pattern is written as."""
+    """The text that the pattern is written as; `#` stays for the id."""
     return pattern.replace("~", "").replace("@", name)
 
 
@@ -199,13 +215,14 @@ def as_regex(pattern: str, names: Collection[str]) -> str:
     kinds = {
         "space": rf"[ \t\r\n]{{0,{MAX_SPACE}}}",
         "name": "(" + "|".join(map(re.escape, names)) + ")",
+        "id": ID,
     }
     return "".join(kinds.get(kind) or re.escape(literal) for kind, literal in _elements(pattern))
 
 
 def literals(pattern: str) -> list[str]:
     """What the pattern has besides white space, in order."""
-    return [literal for kind, literal in _elements(pattern) if kind != "space"]
+    return [literal for kind, literal in _elements(pattern) if kind == "literal"]
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .forms import MAX_SPACE, Carrier, Form, Thoughts, as_regex, as_written
+from .forms import ID, MAX_SPACE, Carrier, Form, Thoughts, as_regex, as_written
 
 __all__ = ["ANY_OBJECT", "MAX_CALLS", "Calls", "Offered", "compose", "json_rule"]
 
@@ -148,12 +148,13 @@ class _Composer:
         plain = [index for index, tool in enumerate(calls.tools) if tool.carrier != "raw"]
         # A text as it is runs to the end of the answer, so no call can come behind it.
         last = [index for index, tool in enumerate(calls.tools) if tool.carrier == "raw"]
-        openings = [self._literal(as_written(form.openings[0], tool.name)) for tool in calls.tools]
+        openings = [f"({_choice(self._opening(form, tool.name))})" for tool in calls.tools]
         head, between, closing, tail = (
             self._literal(as_written(part)) for part in (form.head, form.between, form.closing, form.tail)
         )
-        self._rules["call"] = _choice(f"{openings[index]} given{index} {closing}" for index in plain)
-        self._rules["last"] = _choice(f"{openings[index]} given{index} {closing}" for index in last)
+        for name, indexes in (("call", plain), ("last", last)):
+            if indexes:
+                self._rules[name] = _choice(f"{openings[i]} given{i} {closing}" for i in indexes)
         further = f"({between} call){{0,{MAX_CALLS - 1}}}" if calls.many and plain else ""
         end = f"{further} ({between} last)? {tail}" if calls.many and last else f"{further} {tail}"
         firsts = [f"{head} call {end}"] * bool(plain) + [f"{head} last {tail}"] * bool(last)
@@ -165,6 +166,11 @@ class _Composer:
             self._rules["bare"] = _choice(
                 bares + [f"OPENING{index} given{index} {closing} {tail}" for index in last]
             )
+
+    def _opening(self, form: Form, name: str) -> Iterator[str]:
+        """The ways to begin a call of a tool."""
+        for opening in form.openings:
+            yield f" /{ID}/ ".join(map(self._literal, as_written(opening, name).split("#")))
 
     def _bare_opening(self, form: Form, tool: Offered) -> str:
         """A call's opening with all the white space that the reader bears: no mark makes sure of it."""

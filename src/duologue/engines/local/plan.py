@@ -86,12 +86,12 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
 
 
 def _predicted(model: ChatModel, request: ChatRequest) -> list[int] | None:
-    """The ids of the predicted output."""
+    """The ids of the predicted output, as far as an answer could be as long."""
     if request.prediction is None:
         return None
     content = request.prediction.content
     text = content if isinstance(content, str) else "".join(part.text for part in content)
-    return model.tokenizer.encode(text)
+    return model.tokenizer.encode(text[: model.context * model.tokenizer.longest])[: model.context]
 
 
 # --- the template's variables ----------------------------------------------------------------------------
@@ -204,7 +204,8 @@ def _calls(model: ChatModel, offer: Offer, answer: str | None, schemas: list[_Sc
             for path, tool in offer.tools.items()
             if isinstance(tool, FunctionTool)
         ]
-    return Calls(form if answer is None else form.only_marked(), tools, offer.mode, offer.many)
+    many = offer.many and not model.prompts.one_call
+    return Calls(form if answer is None else form.only_marked(), tools, offer.mode, many)
 
 
 def _blame(model: ChatModel, schemas: list[_Schema], words: str, param: str) -> None:

@@ -42,14 +42,15 @@ class Asked(NamedTuple):
 class PromptWriter:
     """Writes prompts for one model.
 
-    `form` and `thoughts` are how the model writes calls and thoughts, None where nobody can tell; `variables`
-    are the names that its template looks for.
+    `form` and `thoughts` are how the model writes calls and thoughts, None where nobody can tell; `one_call`
+    says that it knows but one call at a time, and `variables` are the names that its template looks at.
     """
 
     def __init__(self, template: ChatTemplate, tokenizer: Vocabulary) -> None:
         self.variables = template.variables
         self.form: Form | None = template.form
         self.thoughts: Thoughts | None = template.thoughts
+        self.one_call = template.one_call
         self._template = template
         self._tokenizer = tokenizer
         self._openings = str.maketrans({text[0]: "x" for text in tokenizer.special if not text[0].isalnum()})

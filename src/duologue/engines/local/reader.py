@@ -190,17 +190,15 @@ class Reader:
     def _opening(self, before: str, start: int) -> Match | None:
         """How a call begins at `start`, with its arguments at the match's end."""
         assert self._form is not None
-        partly: Match | None = None
         for opening in self._form.openings:
             # The white space at its end is left to the entrance: a raw text may begin with some itself.
             core = opening.rstrip("~ \n")
             found = match(before + core, self._text, start, self._tools)
             if found is not None and not found.partly:
                 found = self._entrance(found, as_written(opening[len(core) :]))
-            if found is not None and not found.partly:
+            if found is not None:
                 return found
-            partly = partly or found
-        return partly
+        return None
 
     def _entrance(self, found: Match, space: str) -> Match | None:
         carrier = self._tools[found.name]

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
-import jinja2.meta
+import jinja2.nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -33,9 +33,9 @@ MAX_REPEATED = 2**20
 class ChatTemplate:
     """A template's source, compiled. `constants` are the names it finds besides the messages.
 
-    `variables` are the names that it looks for, `tools` among them where the model knows tools. `form` and
-    `thoughts` are how the model writes calls and thoughts, None where nobody can tell. Raises
-    `jinja2.TemplateSyntaxError` for a source that does not parse.
+    `variables` are the names that it looks at, `tools` among them where the model knows tools. `form` and
+    `thoughts` are how the model writes calls and thoughts, None where nobody can tell; `one_call` says that it
+    knows but one call at a time. Raises `jinja2.TemplateSyntaxError` for a source that does not parse.
     """
 
     def __init__(self, source: str, **constants: Any) -> None:
@@ -43,12 +43,13 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         self._template = environment.from_string(source, globals=constants)
-        self.variables = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
+        names = environment.parse(source).find_all(jinja2.nodes.Name)
+        self.variables = frozenset(name.name for name in names if name.ctx == "load")
         self.form: Form | None = form_of(source)
         self.thoughts: Thoughts | None = thoughts_of(source)
         self.knows_developer = "developer" in source
-        # Mistral's templates refuse ids of calls that have another length.
-        self.wants_short_ids = "length != 9" in source
+        # Such a template refuses messages with several calls, so there should never be any.
+        self.one_call = "only supports single tool-calls" in source
 
     def render(
         self,
