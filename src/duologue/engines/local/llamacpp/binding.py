@@ -124,8 +124,8 @@ class Binding:
             ) from None
         context, slots = self.settings.context, self.settings.slots
         raise self._file.error(
-            f"needs more memory than there is for {slots} conversations of {context} tokens each; give a smaller "
-            f"--context, say {max(SMALLEST_CONTEXT, context // 4)}"
+            f"finds no room in the memory for {slots} conversations of {context} tokens each; give a smaller "
+            "--context, or fewer --slots"
         )
 
     def _serve(self, settings: Settings) -> Any:
@@ -138,6 +138,7 @@ class Binding:
             parameters.cpuparams.n_threads = settings.threads
         if settings.gpu_layers is not None:
             parameters.n_gpu_layers = settings.gpu_layers
+        parameters.warmup = False  # the first request does that
         parameters.cache_ram_mib = 0  # no second cache of prompts, which would grow to gigabytes
         parameters.verbosity = -1
         parameters.ui = False
@@ -148,7 +149,10 @@ class Binding:
             self._folder = tempfile.mkdtemp(prefix="duologue-")
             parameters.hostnames = [f"{self._folder}/llama.sock"]
         try:
-            return self._library.Server(parameters)
+            server = self._library.Server(parameters)
+            # One that is closed before it has begun to work would never end.
+            server.handle_completions(b'{"prompt": [0], "max_tokens": 1}', lambda _: False)
+            return server
         except RuntimeError:
             self._hide()
             raise

@@ -22,7 +22,8 @@ def base_of(asked: Plan) -> dict[str, Any]:
         "samplers": ["temperature", "top_p"],
         "temperature": asked.sampling.temperature,
         "top_p": asked.sampling.top_p,
-        "cache_prompt": True,
+        # A prompt that is found in the cache comes out different in the last bits than one that is read anew.
+        "cache_prompt": asked.sampling.seed is None,
         "sse_ping_interval": -1,  # a ping is no JSON
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import NamedTuple
 
 from ..gguf import GGUF
@@ -14,8 +16,6 @@ MAX_CONTEXT = 2**24
 # How many conversations there is room for at most, where their number is not asked for, and in how much memory.
 DEFAULT_SLOTS = 16
 CACHE_BYTES = 4 * 2**30
-MAX_SLOTS = 256
-MAX_LAYERS = 2**16
 # Keys and values are kept as F16.
 VALUE_BYTES = 2
 
@@ -41,7 +41,21 @@ def settings_of(
     if slots is None:
         room = CACHE_BYTES // (context * _bytes_of_a_token(file, architecture))
         slots = max(1, min(DEFAULT_SLOTS, room))
-    return Settings(context, min(slots, MAX_SLOTS), threads, gpu_layers)
+    if context * slots * _bytes_of_a_token(file, architecture) > _memory():
+        # llama.cpp would not refuse it: it would try.
+        raise file.error(
+            f"has no room in this machine's memory for {slots} conversations of {context} tokens each; give a "
+            "smaller --context, or fewer --slots"
+        )
+    return Settings(context, slots, threads, gpu_layers)
+
+
+def _memory() -> float:
+    """The memory of this machine in bytes, infinite where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def _bytes_of_a_token(file: GGUF, architecture: str) -> int:

@@ -49,7 +49,7 @@ def steps(
     job: Job[Event],
 ) -> None:
     """Let the speakers say what llama.cpp makes of the prompt, a token of each in turn."""
-    if len(speakers) > 1 or len(asked.prompt) > PREFILL_SLICE:
+    if len(speakers) > 1 or len(asked.prompt) > PREFILL_SLICE or asked.sampling.seed is not None:
         _evaluate(binding, asked, min(len(speakers), binding.settings.slots), job)
     live = [_Choice(binding, model, asked, index, speaker) for index, speaker in enumerate(speakers)]
     while live and not job.left:
@@ -133,7 +133,8 @@ class _Choice:
 
     def _complete(self, **body: Any) -> tuple[list[int], list[Entry]]:
         """One token behind the ids: its id, and its log probability where that was asked for."""
-        chunk = self._binding.ask({**self._base, "prompt": self._ids, "max_tokens": 1, **body})
+        body |= {"prompt": self._ids, "max_tokens": 1, "cache_prompt": True}
+        chunk = self._binding.ask({**self._base, **body})
         logprobs = chunk.choices[0].logprobs
         return chunk.verbose.tokens, logprobs.content if logprobs else []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..gguf import GGUF
 from ..vocabulary import BYTE, NORMAL, Vocabulary, spelled_bytes
@@ -33,13 +33,26 @@ class BoundVocabulary(Vocabulary):
             )
         super().__init__(file, BYTES_OF[kind])
         self._tokenize = tokenize
+        # Not the runs of white space that some have, too: in texts, models are used to them.
+        tags = (text for text, token in self.special.items() if token not in self.control and text.strip())
+        self._tags = re.compile("|".join(map(re.escape, tags)) or r"(?!)")
         self._remembered = functools.lru_cache(MEMO_TEXTS)(lambda text: tuple(tokenize(text)))
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in which nothing is a control token."""
-        if not text:
-            return []
-        return list(self._remembered(text)) if len(text) <= MEMO_LENGTH else self._tokenize(text)
+        ids: list[int] = []
+        for part in self._harmless(text):
+            ids += self._remembered(part) if len(part) <= MEMO_LENGTH else self._tokenize(part)
+        return ids
+
+    def _harmless(self, text: str) -> Iterator[str]:
+        """The text in parts that spell no tag: llama.cpp finds user-defined tokens in any text."""
+        start = 0
+        while found := self._tags.search(text, start):
+            yield text[start : found.start() + 1]
+            start = found.start() + 1
+        if start < len(text):
+            yield text[start:]
 
 
 def _sentence_piece(text: str, kind: int) -> bytes:
