@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from duologue._version import __version__
 from duologue.engine import Engine, Finish, Head, Text, Usage
-from duologue.engines.local import default_engine
+from duologue.engines.local import LocalEngine, default_engine
 from duologue.engines.local.answer import answer as answer_turns
 from duologue.engines.local.answer import decode
 from duologue.engines.local.worker import Ask
@@ -314,6 +315,13 @@ async def test_without_a_prediction_the_usage_does_not_speak_of_one(ask):
     assert rejected(await ask("Hello")) == (None, None)
 
 
+async def test_a_prediction_longer_than_any_answer_costs_no_more(ask):
+    began = time.perf_counter()
+    answer = await ask("Hello", temperature=0, prediction={"type": "content", "content": "Hello! " * 10**6})
+    assert answer.text == (await ask("Hello", temperature=0)).text
+    assert time.perf_counter() - began < 5  # to encode all of it takes longer
+
+
 async def test_each_choice_has_the_prediction(ask):
     plain = await ask(STORY, temperature=1, seed=1, n=3, max_tokens=40)
     prediction = {"type": "content", "content": plain.texts[0]}
@@ -348,9 +356,9 @@ async def test_a_right_prediction_saves_most_of_the_steps(ask, model, make_reque
 
 async def test_an_answer_is_the_same_whatever_is_answered_beside_it(ask):
     """Sampled with a seed, alone and among others that come and go."""
-    asked = {"temperature": 1.5, "seed": 5, "max_tokens": 60, "logprobs": True, "top_logprobs": 2}
+    asked = {"temperature": 1.5, "seed": 5, "max_tokens": 30, "logprobs": True, "top_logprobs": 2}
     alone = await ask(STORY, **asked)
-    crowd = [ask("word " * 20 * i, temperature=2, n=1 + i % 3, max_tokens=5 * i) for i in range(1, 9)]
+    crowd = [ask("word " * 20 * i, temperature=2, n=1 + i % 3, max_tokens=5 * i) for i in range(1, 6)]
     answers = await asyncio.gather(ask(STORY, **asked), *crowd, ask(STORY, **asked), ask(STORY, **asked))
     for answer in (answers[0], *answers[-2:]):
         assert answer.events == alone.events
@@ -488,6 +496,17 @@ async def test_close_fails_what_is_under_way_and_the_engine_may_be_used_again(po
     assert caught.value.status_code == 503
     await pocket.start()
     assert (await ask("Hello", temperature=0)).reasons == ["stop"]
+
+
+async def test_a_damaged_file_fails_its_requests_and_nothing_else(plan, tmp_path, make_request):
+    """Weights that are no numbers are found with the first token; the engine goes on to the next request."""
+    array, kind = plan.tensors["output_norm.weight"]
+    plan.tensors["output_norm.weight"] = (np.full_like(array, np.nan), kind)
+    engine = LocalEngine(plan.write(tmp_path))
+    for _ in range(2):
+        with pytest.raises(FloatingPointError, match="damaged"):
+            await say(engine, make_request("Hi"))
+    await engine.close()
 
 
 def test_one_engine_serves_several_loops(make_request):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.engines.local.prediction import MAX_DRAFT, Draft
+from duologue.engines.local.prediction import MAX_DRAFT, Draft, Prediction
 
 LONG = list(range(100, 200))
 
@@ -26,16 +26,16 @@ def go(draft: Draft, answer: list[int]) -> int:
 
 
 def test_an_answer_as_predicted_takes_few_steps():
-    draft = Draft(LONG)
+    draft = Draft(Prediction(LONG))
     assert go(draft, LONG) == -(-100 // (MAX_DRAFT + 1))
     assert draft.rejected == 0
     assert draft.accepted == 100 - 6
 
 
 def test_no_more_is_guessed_than_may_be_used():
-    assert list(Draft(LONG).propose(3)) == LONG[:3]
-    assert list(Draft(LONG).propose(0)) == []
-    assert len(Draft(LONG).propose(1000)) == MAX_DRAFT
+    assert list(Draft(Prediction(LONG)).propose(3)) == LONG[:3]
+    assert list(Draft(Prediction(LONG)).propose(0)) == []
+    assert len(Draft(Prediction(LONG)).propose(1000)) == MAX_DRAFT
 
 
 @pytest.mark.parametrize(
@@ -48,20 +48,20 @@ def test_no_more_is_guessed_than_may_be_used():
     ],
 )
 def test_a_prediction_is_taken_up_again_behind_a_difference(answer):
-    draft = Draft(LONG)
+    draft = Draft(Prediction(LONG))
     assert go(draft, answer) < 16
     assert draft.accepted > 75
     assert draft.rejected <= 2 * MAX_DRAFT
 
 
 def test_a_prediction_that_is_wrong_from_the_start_costs_one_guess():
-    draft = Draft(LONG)
+    draft = Draft(Prediction(LONG))
     assert go(draft, list(range(50))) == 50
     assert (draft.accepted, draft.rejected) == (0, MAX_DRAFT)
 
 
 def test_without_a_prediction_nothing_is_guessed():
-    draft = Draft([])
+    draft = Draft(Prediction([]))
     assert go(draft, LONG) == 100
     assert (draft.accepted, draft.rejected) == (0, 0)
 
@@ -71,6 +71,6 @@ ids = st.lists(st.integers(0, 3), max_size=40)
 
 @given(ids, ids)
 def test_whatever_is_predicted_no_more_steps_are_taken_than_there_are_tokens(predicted, answer):
-    draft = Draft(predicted)
+    draft = Draft(Prediction(predicted))
     assert go(draft, answer) + draft.accepted == len(answer)
     assert draft.rejected <= MAX_DRAFT * len(answer)

@@ -15,7 +15,7 @@ from ...types.chat.request import ChatRequest
 from .llama import Cache, Llama
 from .model import Model
 from .plan import Plan, plan
-from .prediction import MAX_DRAFT, Draft
+from .prediction import MAX_DRAFT, Draft, Prediction
 from .sampling import Logits, Sampler, likeliest, logprobs
 from .speaker import Speaker, Token
 from .worker import Ask, Turns
@@ -44,8 +44,10 @@ def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Turns[Eve
     for start in range(0, len(shared), PREFILL_SLICE):
         llama.forward(shared[start : start + PREFILL_SLICE], cache)
         yield []
+    prediction = Prediction(asked.prediction or [])
     choices = [
-        _Choice(model, asked, index, cache.fork() if index else cache) for index in range(asked.choices)
+        _Choice(model, asked, index, cache.fork() if index else cache, Draft(prediction))
+        for index in range(asked.choices)
     ]
     while live := [choice for choice in choices if not choice.speaker.ended]:
         steps = [choice.rows(MAX_DRAFT // len(live)) for choice in live]
@@ -69,9 +71,9 @@ def _split(logits: Logits, asked: Sequence[Sequence[Row]]) -> list[Logits]:
 class _Choice:
     """One choice while it is written. It goes on in steps: `rows` to be decoded, `step` with their logits."""
 
-    def __init__(self, model: Model, asked: Plan, index: int, cache: Cache) -> None:
+    def __init__(self, model: Model, asked: Plan, index: int, cache: Cache, draft: Draft) -> None:
         self.speaker = Speaker(asked, model.ends, index)
-        self.draft = Draft(asked.prediction or [])
+        self.draft = draft
         self._pieces = model.tokenizer.pieces
         self._cache = cache
         self._last = asked.prompt[-1]

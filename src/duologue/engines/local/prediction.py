@@ -11,10 +11,20 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["MAX_DRAFT", "Draft"]
+__all__ = ["MAX_DRAFT", "Draft", "Prediction"]
 
 # The most tokens that are guessed ahead at a time.
 MAX_DRAFT = 16
+
+
+class Prediction:
+    """The predicted tokens, and where the text goes on behind each pair of them."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self.tokens = tokens
+        self.places: dict[tuple[int, int], list[int]] = {}
+        for at, pair in enumerate(pairwise(tokens), 2):
+            self.places.setdefault(pair, []).append(at)
 
 
 class Draft:
@@ -24,20 +34,17 @@ class Draft:
     further on, where the choice's last two tokens stand in it.
     """
 
-    def __init__(self, predicted: list[int]) -> None:
+    def __init__(self, prediction: Prediction) -> None:
         self.accepted = 0
         self.rejected = 0
-        self._predicted = predicted
-        self._places: dict[tuple[int, int], list[int]] = {}  # where the text behind a pair of tokens begins
-        for at, pair in enumerate(pairwise(predicted), 2):
-            self._places.setdefault(pair, []).append(at)
+        self._prediction = prediction
         self._at = 0
         self._lost = False
         self._last = -1
 
     def propose(self, most: int) -> Sequence[int]:
         """The next guesses, not more than `most`; none while the choice goes its own way."""
-        return () if self._lost else self._predicted[self._at : self._at + min(most, MAX_DRAFT)]
+        return () if self._lost else self._prediction.tokens[self._at : self._at + min(most, MAX_DRAFT)]
 
     def follow(self, guesses: Sequence[int], picked: Sequence[int]) -> None:
         """Take what the choice has said where these guesses were made: as far as they were right, and one more."""
@@ -48,10 +55,10 @@ class Draft:
             self._step(token)
 
     def _step(self, token: int) -> None:
-        if not self._lost and self._predicted[self._at : self._at + 1] == [token]:
+        if not self._lost and self._prediction.tokens[self._at : self._at + 1] == [token]:
             self._at += 1
         else:
-            places = self._places.get((self._last, token), [])
+            places = self._prediction.places.get((self._last, token), [])
             found = bisect_left(places, self._at)
             self._lost = found == len(places)
             if not self._lost:
