@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -19,11 +21,13 @@ from duologue.protocol.read import StreamReader
 from duologue.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
+    ChatCompletionStreamEvent,
     ChunkEvent,
     ContentDeltaEvent,
     FunctionToolCallArgumentsDeltaEvent,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1750000000, "model": "m"}
 
 # The order that the reference promises for the events of one choice in one chunk.
@@ -518,6 +522,26 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
 def test_what_happens(chunks: list[dict[str, Any]], expected: list[tuple[Any, ...]]) -> None:
     """The events of a stream, one by one, and in their order."""
     assert happened(*chunks) == expected
+
+
+def test_the_reference_lists_every_event() -> None:
+    """Its table has the classes of the union, each with its type and with all that it tells."""
+    page = (ROOT / "docs/reference/events.md").read_text("utf-8")
+    rows = re.findall(r"^\|[^|]*\| `([a-z._]+)` \| `(\w+)` \|(.*)\|(.*)\|$", page, re.MULTILINE)
+    written = {
+        (kind, name): (re.findall("`(.*?)`", told), re.findall("`(.*?)`", made))
+        for kind, name, told, made in rows
+    }
+    real = {}
+    for cls in get_args(ChatCompletionStreamEvent):
+        fields = [name for name in cls.__struct_fields__ if name[0] != "_" and name != "choice_index"]
+        real[cls.type, cls.__name__] = (
+            fields,
+            [name for name in dir(cls) if isinstance(getattr(cls, name), property)],
+        )
+    assert written == real
+    kinds = [re.sub(r"function\.arguments\.|custom\.input\.", "", kind) for kind, _ in written]
+    assert list(dict.fromkeys(kinds[1:])) == list(ORDER)
 
 
 def test_the_chunk_comes_first() -> None:

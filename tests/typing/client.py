@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
 from duologue import (
+    Accumulator,
+    AsyncChatCompletionStream,
     AsyncClient,
     AsyncOpenAI,
     AsyncStream,
+    ChatCompletionStream,
     Client,
     DuologueError,
     OpenAI,
@@ -24,7 +27,19 @@ from duologue import (
     user_message,
 )
 from duologue.types import CompletionUsage, Model, ModelList
-from duologue.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+from duologue.types.chat import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessageParam,
+    ChatCompletionStreamEvent,
+    ChatCompletionTokenLogprob,
+    ChunkEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    CustomToolCallInputDoneEvent,
+    FunctionToolCallArgumentsDeltaEvent,
+    FunctionToolCallArgumentsDoneEvent,
+)
 
 messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 
@@ -92,6 +107,70 @@ async def waiting(client: AsyncClient, streamed: bool) -> None:
     assert_type(await stream.get_final_completion(), ChatCompletion)
     assert_type(await client.models.list(), ModelList)
     await client.close()
+
+
+def events(client: Client) -> None:
+    with client.chat.completions.stream(model="m", messages=messages, n=2) as stream:
+        assert_type(stream, ChatCompletionStream)
+        for event in stream:
+            assert_type(event, ChatCompletionStreamEvent)
+            if event.type == "content.delta":
+                assert_type(event, ContentDeltaEvent)
+                assert_type(event.delta, str)
+                assert_type(event.snapshot, str)
+                assert_type(event.choice_index, int)
+                print(event.content)  # type: ignore[attr-defined]
+            elif event.type == "tool_calls.function.arguments.delta":
+                assert_type(event, FunctionToolCallArgumentsDeltaEvent)
+                assert_type(event.arguments, str)
+                assert_type(event.id, str | None)
+            elif event.type == "logprobs.content.delta":
+                assert_type(event.snapshot, list[ChatCompletionTokenLogprob])
+            elif event.type == "chunk":
+                assert_type(event, ChunkEvent)
+                assert_type(event.chunk, ChatCompletionChunk)
+                assert_type(event.snapshot, ChatCompletion)
+            elif event.type == "content":  # type: ignore[comparison-overlap]
+                pass
+            match event:
+                case ContentDoneEvent(content=content):
+                    assert_type(content, str)
+                case _:
+                    pass
+    assert_type(stream.text, Iterator[str])
+    assert_type(stream.until_done(), ChatCompletionStream)
+    assert_type(stream.get_final_completion(), ChatCompletion)
+    assert_type(stream.current_completion_snapshot, ChatCompletion | None)
+    client.chat.completions.stream(model="m", messages=messages).handle(
+        data=lambda event: event.type, error=lambda error: error.request_id, finish=lambda whole: whole.text
+    )
+    client.chat.completions.stream(model="m")  # type: ignore[call-arg]
+    client.chat.completions.stream(model="m", messages=messages, stream=True)  # type: ignore[call-arg]
+
+
+async def events_awaited(client: AsyncClient) -> None:
+    async def heard(event: ChatCompletionStreamEvent) -> None:
+        print(event.type)
+
+    async with client.chat.completions.stream(model="m", messages=messages) as stream:
+        assert_type(stream, AsyncChatCompletionStream)
+        async for event in stream:
+            if event.type == "content.delta":
+                assert_type(event, ContentDeltaEvent)
+    assert_type(stream.text, AsyncIterator[str])
+    assert_type(await stream.until_done(), AsyncChatCompletionStream)
+    assert_type(await stream.get_final_completion(), ChatCompletion)
+    await client.chat.completions.stream(model="m", messages=messages).handle(data=heard)
+
+
+def accumulating(accumulator: Accumulator, stream: Stream[ChatCompletionChunk]) -> None:
+    for chunk in stream:
+        accumulator.add(chunk)
+        assert_type(accumulator.just_finished_content(), str | None)
+        assert_type(accumulator.just_finished_refusal(1), str | None)
+        call = accumulator.just_finished_tool_call()
+        assert_type(call, FunctionToolCallArgumentsDoneEvent | CustomToolCallInputDoneEvent | None)
+    assert_type(accumulator.completion, ChatCompletion | None)
 
 
 def clients(app: Any) -> None:
