@@ -13,7 +13,7 @@ from ....types.chat.request import ChatRequest
 from ..engine import NATIVE
 from ..gguf import GGUF
 from ..model import ChatModel
-from ..plan import plan
+from ..plan import plan, supported
 from ..speaker import Speaker
 from ..tokenizer import Tokenizer
 from .binding import Binding
@@ -59,9 +59,8 @@ class LlamaCppEngine:
         file.close()
         name = model or self._model.name
         self.models: Sequence[str] = (name,)
-        self.supports: Mapping[str, Support] = {
-            parameter: "native" for parameter in NATIVE if parameter not in UNSUPPORTED
-        }
+        native = {*NATIVE, *supported(self._model)} - UNSUPPORTED
+        self.supports: Mapping[str, Support] = dict.fromkeys(sorted(native), "native")
         self._fingerprint = f"{name} llama.cpp {self._binding.version} duologue-{__version__}"
         self._crew = Crew(f"duologue-{name}", settings.slots)
         # Threads that were in llama.cpp when the interpreter ends would take the process down with them.
