@@ -54,7 +54,9 @@ class StepByStep:
 
 def steps() -> StepByStep:
     last = event(chunk(finish="stop")) + event({**chunk(), "choices": [], "usage": USAGE}) + DONE
-    return StepByStep(event(chunk("Hel")), event(chunk("lo")), last)
+    first = chunk("Hel")
+    first["choices"][0]["delta"]["role"] = "assistant"
+    return StepByStep(event(first), event(chunk("lo")), last)
 
 
 def test_everything_is_known_at_any_moment() -> None:

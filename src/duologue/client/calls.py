@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
 from ..protocol.dialect import asked_by
+from ..types.chat.chat_completion_message import ChatCompletionMessage
 from ..types.model import Model, ModelList
 from .answer import completion, object_of
 from .call import Call
@@ -28,6 +29,8 @@ def chat_completion(
 ) -> Call:
     """`POST /chat/completions`."""
     body = chat_body(params, stream, extra_body)
+    if options.send_reasoning and isinstance(body["messages"], Iterable):
+        body["messages"] = [_with_reasoning(message) for message in body["messages"]]
     data, once = encode_body(body), f"duologue-{uuid4().hex}"
     requests = build_all(
         options,
@@ -69,6 +72,10 @@ def model(
         _timeout(options, timeout),
         lambda response, data: object_of(Model, response, data, needs="id"),
     )
+
+
+def _with_reasoning(message: Any) -> Any:
+    return message.to_param(reasoning=True) if isinstance(message, ChatCompletionMessage) else message
 
 
 def _timeout(options: Options, given: float | Timeout | None) -> Timeout:

@@ -194,7 +194,7 @@ class StreamReader:
         """An event that may begin or end something; `chunk` is what the strict decoder made of it."""
         if chunk is None or event.event == "error":
             chunk = self._read_oddity(event)
-            if chunk is None or self._fail_if_strict(event.data):
+            if chunk is None:
                 return None
             if self._usual.fits(chunk):
                 self._add(chunk)
@@ -245,7 +245,7 @@ class StreamReader:
             if not strict:
                 self._watch.met("odd-json", self._events)
             self._watch.value(value, self._events)
-            return typed(ChatCompletionChunk, value, data)
+            return None if self._fail_if_strict(data) else typed(ChatCompletionChunk, value, data)
         except APIResponseValidationError as error:
             if event.event == "error" or _ERROR_LIKE.match(data):  # whatever it says, it is an error
                 self._fail(error_from_body(event.text), data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 __all__ = ["LEAVE", "Fix", "Found", "in_error", "in_value"]
@@ -73,13 +74,13 @@ def _legacy(choice: dict[str, Any]) -> Fix | None:
     if not isinstance(tokens, list) or not isinstance(numbers, list) or len(tokens) != len(numbers):
         return None
     given = logprobs.get("top_logprobs")
-    tops = given if isinstance(given, list) and len(given) == len(tokens) else [None] * len(tokens)
+    tops: list[Any] = given if isinstance(given, list) else []
 
     def fix() -> None:
         logprobs["content"] = [
             _entry(token, number)
             | {"top_logprobs": [_entry(*pair) for pair in top.items()] if isinstance(top, dict) else []}
-            for token, number, top in zip(tokens, numbers, tops, strict=True)
+            for token, number, top in zip_longest(tokens, numbers, tops[: len(tokens)])
         ]
         if isinstance(given, list):
             del logprobs["top_logprobs"]  # a name that means something else in the new shape

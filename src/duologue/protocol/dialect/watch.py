@@ -75,7 +75,10 @@ class Watch:
 
     def completion(self, data: bytes) -> ChatCompletion:
         """The completion in the body of an answer; raises `APIResponseValidationError` if it cannot be read."""
-        completion = decode_completion(data, self._value_of_completion)
+        try:
+            completion = decode_completion(data, self._value_of_completion)
+        except APIResponseValidationError as error:
+            raise self.error() or error from None
         self._act(in_form(completion, self.asked), 0)
         self.content(completion)
         return completion

@@ -94,6 +94,11 @@ class ChoiceDelta(WireObject):
     reasoning_content: str | None = None
     reasoning: str | None = None
 
+    @property
+    def reasoning_text(self) -> str:
+        """The reasoning in this chunk under whichever name it came, `""` where there is none."""
+        return self.reasoning_content or self.reasoning or ""
+
 
 class ChoiceLogprobs(WireObject):
     """Log probabilities of the tokens in this chunk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from .._wire import ABSENT, Open, WireObject
 from .chat_completion_audio import ChatCompletionAudio
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .chat_completion_message_param import ChatCompletionAssistantMessageParam
 
 __all__ = ["Annotation", "AnnotationURLCitation", "ChatCompletionMessage"]
+
+# The names that servers have for reasoning; `reasoning_details` is a list of theirs that they want back as it is.
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 class AnnotationURLCitation(WireObject):
@@ -61,8 +64,17 @@ class ChatCompletionMessage(WireObject):
         """The content, `""` where there is none."""
         return self.content or ""
 
-    def to_param(self) -> ChatCompletionAssistantMessageParam:
-        """This message as part of the next request: without what only answers carry, such as reasoning."""
+    @property
+    def reasoning_text(self) -> str:
+        """The reasoning under whichever name it came, `""` where there is none."""
+        return self.reasoning_content or self.reasoning or ""
+
+    def to_param(self, *, reasoning: bool = False) -> ChatCompletionAssistantMessageParam:
+        """This message as part of the next request: without what only answers carry.
+
+        With `reasoning` it goes along, under the names it came with: some servers demand it back, others
+        refuse it.
+        """
         param: ChatCompletionAssistantMessageParam = {"role": "assistant", "content": self.content}
         if self.refusal is not None:
             param["refusal"] = self.refusal
@@ -73,4 +85,8 @@ class ChatCompletionMessage(WireObject):
         if self.function_call is not None:
             called = self.function_call
             param["function_call"] = {"arguments": called.arguments or "", "name": called.name}
+        if reasoning:
+            held = self.to_dict()
+            thoughts = {name: held[name] for name in _REASONING if held.get(name) is not None}
+            param = cast("ChatCompletionAssistantMessageParam", {**param, **thoughts})
         return param
