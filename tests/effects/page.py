@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from duologue.engines.local.engine import NATIVE
-
 from . import accepted, sampling, shape, tools
 from .chat import Row
 
@@ -19,13 +17,7 @@ MODELS: Mapping[str, tuple[str | None, str]] = {
     "qwen3": ("qwen3", "numpy"),
     "qwen3-llama.cpp": ("qwen3", "llama.cpp"),
 }
-PENDING = {
-    "function_call", "functions", "parallel_tool_calls", "reasoning_effort", "response_format", "tool_choice",
-    "tools", "verbosity",
-} - set(NATIVE)  # fmt: skip
-ROWS: tuple[Row, ...] = tuple(
-    row for row in (*shape.ROWS, *sampling.ROWS, *tools.ROWS, *accepted.ROWS) if row.parameter not in PENDING
-)
+ROWS: tuple[Row, ...] = (*shape.ROWS, *sampling.ROWS, *tools.ROWS, *accepted.ROWS)
 
 HEAD = """\
 # What each parameter does to a local model

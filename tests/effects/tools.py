@@ -45,8 +45,6 @@ LARK: Any = {
         },
     },
 }
-# At this temperature a model says anything, so what is right is right by the constraint.
-HOT: dict[str, Any] = {"temperature": 1.5, "n": 4, "max_completion_tokens": 60}
 
 
 def named(name: str) -> Any:
@@ -74,9 +72,21 @@ def called(completion: ChatCompletion) -> list[list[str]]:
     return found
 
 
+def hot(chat: Chat) -> dict[str, Any]:
+    """A temperature at which a model says anything, so that what is right is right by the constraint."""
+    return {"temperature": 1.5, "n": 4, "max_completion_tokens": 200, "logit_bias": thoughtless(chat)}
+
+
+def thoughtless(chat: Chat) -> dict[str, int]:
+    """A bias against thoughts, which would never end in a model that says anything."""
+    pieces = enumerate(chat.tokenizer.pieces)
+    return {str(i): -100 for i, piece in pieces if piece and b"<think>".startswith(piece)}
+
+
 def inclined(chat: Chat) -> dict[str, Any]:
     """A bias by which the model calls a tool wherever it may."""
-    return {"logit_bias": {str(chat.tokenizer.special["<tool_call>"]): 100}, "max_completion_tokens": 60}
+    mark = chat.tokenizer.special["<tool_call>"]
+    return {"logit_bias": {str(mark): 100}, "max_completion_tokens": 200}
 
 
 def tools(chat: Chat) -> str:
@@ -90,19 +100,25 @@ def tools(chat: Chat) -> str:
 def none(chat: Chat) -> str:
     (names,) = called(chat.ask(tools=TOOLS, tool_choice="auto", **inclined(chat)))
     assert names
-    assert called(chat.ask(tools=TOOLS, tool_choice="none", **inclined(chat))) == [[]]
-    return "a model that is inclined to calls one with `auto`, and answers in words with `none`"
+    assert called(chat.ask(tools=TOOLS, tool_choice="none")) == [[]]
+    error = chat.refusal(tools=TOOLS, tool_choice="none", **inclined(chat))
+    assert (error.status_code, error.param) == (400, "logit_bias")
+    return "with `none` the answer is in words, and a bias towards what begins a call is refused"
 
 
 def required(chat: Chat) -> str:
-    names = called(chat.ask("Hello", tools=TOOLS, tool_choice="required", **HOT))
+    names = called(
+        chat.ask("Hello", tools=TOOLS, tool_choice="required", parallel_tool_calls=False, **hot(chat))
+    )
     assert all(names)
     return "4 of 4 answers to “Hello” are calls of a tool that is there, with arguments that fit"
 
 
 def one_tool(chat: Chat) -> str:
     for name in ("paint", "count"):
-        names = called(chat.ask("Hello", tools=TOOLS, tool_choice=named(name), **HOT))
+        names = called(
+            chat.ask("Hello", tools=TOOLS, tool_choice=named(name), parallel_tool_calls=False, **hot(chat))
+        )
         assert names == [[name]] * 4
     return "4 of 4 answers call the one, 4 of 4 the other"
 
@@ -113,10 +129,11 @@ def allowed_tools(chat: Chat) -> str:
             "type": "allowed_tools",
             "allowed_tools": {"mode": "required", "tools": [named(name)]},
         }
-        completion = chat.ask("Hello", tools=TOOLS, tool_choice=choice, **HOT)
-        assert all(set(names) == {name} for names in called(completion))
-        assert completion.usage.prompt_tokens == chat.ask("Hello", tools=TOOLS).usage.prompt_tokens
-    return "only the one that is allowed is called; the prompt describes both"
+        names = called(
+            chat.ask("Hello", tools=TOOLS, tool_choice=choice, parallel_tool_calls=False, **hot(chat))
+        )
+        assert all(set(called_ones) == {name} for called_ones in names)
+    return "4 of 4 answers call only the one that is allowed"
 
 
 def parallel_tool_calls(chat: Chat) -> str:
@@ -124,7 +141,8 @@ def parallel_tool_calls(chat: Chat) -> str:
     eager: dict[str, Any] = {
         "tools": TOOLS,
         "tool_choice": "required",
-        "logit_bias": {str(line_break): 100},  # behind a call it leads to the next
+        # Behind a call, a line break leads to the next.
+        "logit_bias": {**thoughtless(chat), str(line_break): 100},
         "max_completion_tokens": 200,
     }
     many = chat.ask(**eager).choices[0].message.tool_calls
@@ -137,7 +155,9 @@ def parallel_tool_calls(chat: Chat) -> str:
 def custom_tools(chat: Chat) -> str:
     for tool, pattern in ((CODE, "[a-z]{3}-[0-9]{2}"), (LARK, "[0-9][+][0-9]")):
         choice: Any = {"type": "custom", "custom": {"name": tool["custom"]["name"]}}
-        for answer in chat.ask("Hello", tools=[*TOOLS, tool], tool_choice=choice, **HOT).choices:
+        for answer in chat.ask(
+            "Hello", tools=[*TOOLS, tool], tool_choice=choice, parallel_tool_calls=False, **hot(chat)
+        ).choices:
             (call,) = answer.message.tool_calls
             assert call.custom.name == tool["custom"]["name"]
             assert re.fullmatch(pattern, call.custom.input)
@@ -153,24 +173,25 @@ def functions(chat: Chat) -> str:
 
 def function_call(chat: Chat) -> str:
     for name in ("paint", "count"):
-        for choice in chat.ask(functions=FUNCTIONS, function_call={"name": name}, **HOT).choices:
+        for choice in chat.ask(functions=FUNCTIONS, function_call={"name": name}, **hot(chat)).choices:
             assert choice.message.function_call.name == name
             assert fits(name, choice.message.function_call.arguments)
-    none = chat.ask(functions=FUNCTIONS, function_call="none", **inclined(chat)).choices[0]
+    none = chat.ask(functions=FUNCTIONS, function_call="none").choices[0]
+    assert none.message.content
     assert none.message.function_call is None
     return "4 of 4 answers call the one, 4 of 4 the other; with `none` the answer is in words"
 
 
 def json_object(chat: Chat) -> str:
-    (brace,) = chat.tokenizer.encode("}")
-    hasty = {"logit_bias": {str(brace): 100}, "max_completion_tokens": 8}
+    braces = {str(chat.tokenizer.encode(brace)[0]): 100 for brace in "{}"}
+    hasty = {"logit_bias": braces, "max_completion_tokens": 8}
     assert chat.text(response_format={"type": "json_object"}, **hasty) == "{}"
-    assert chat.text(**hasty) == "}" * 8
-    for choice in chat.ask(response_format={"type": "json_object"}, **HOT).choices:
+    assert len(chat.text(**hasty)) == 8
+    for choice in chat.ask(response_format={"type": "json_object"}, **hot(chat)).choices:
         assert choice.message.content.startswith("{")
         if choice.finish_reason == "stop":
             assert isinstance(json.loads(choice.message.content), dict)
-    return "answers are JSON objects; a model that wants to say nothing but `}` says `{}`"
+    return "answers are JSON objects; a model that can say nothing but braces says `{}`"
 
 
 ANSWER = object_of(
@@ -185,7 +206,7 @@ def json_schema(chat: Chat) -> str:
         "type": "json_schema",
         "json_schema": {"name": "answer", "schema": ANSWER, "strict": True},
     }
-    for text in chat.texts(response_format=wanted, **HOT):
+    for text in chat.texts(response_format=wanted, **hot(chat)):
         answer = json.loads(text)
         assert list(answer) == ["verdict", "score", "colors"]
         assert answer["verdict"] in ("yes", "no")
@@ -194,6 +215,25 @@ def json_schema(chat: Chat) -> str:
         assert 1 <= len(answer["colors"]) <= 2
         assert set(answer["colors"]) <= set(COLORS)
     return "4 of 4 answers follow the schema"
+
+
+def reasoning_effort(chat: Chat) -> str:
+    return _told(chat, "reasoning_effort", "high", "none")
+
+
+def verbosity(chat: Chat) -> str:
+    return _told(chat, "verbosity", "low", "high")
+
+
+def _told(chat: Chat, name: str, *values: str) -> str:
+    """What a model's chat template makes of a value."""
+    if name not in chat.engine.supports:
+        error = chat.refusal(**{name: values[0]})
+        assert (error.status_code, error.param) == (400, name)
+        return "a 400 that names it: the chat template has no place for it"
+    sizes = {chat.ask(**{name: value}).usage.prompt_tokens for value in values}
+    assert len({chat.ask().usage.prompt_tokens, *sizes}) == 3
+    return "the prompt says it, so it differs with each value"
 
 
 ROWS: tuple[Row, ...] = (
@@ -208,4 +248,6 @@ ROWS: tuple[Row, ...] = (
     Row("function_call", "one by its name, then the other, at temperature 1.5; `none`", function_call),
     Row("response_format", "`json_object`", json_object),
     Row("response_format", "`json_schema`, strict, at temperature 1.5", json_schema),
+    Row("reasoning_effort", "`high`, `none`", reasoning_effort),
+    Row("verbosity", "`low`, `high`", verbosity),
 )
