@@ -61,6 +61,9 @@ def test_there_are_37_parameters():
 SERVER_ONLY = {
     "messages[](assistant).annotations": {"array"},
     "messages[](assistant).annotations[]": {"object"},
+    "messages[](assistant).parsed": {"anything"},
+    "messages[](assistant).function_call.parsed_arguments": {"anything"},
+    "messages[](assistant).tool_calls[](function).function.parsed_arguments": {"anything"},
 }
 
 
@@ -287,6 +290,8 @@ NEWER_REQUEST = {
     ".image_url.detail": "'original' is newer",
     "messages[](assistant).annotations": "stands in answers that are sent back",
     "messages[](assistant).annotations[]": "stands in answers that are sent back",
+    "messages[](assistant).parsed": "stands in answers that are sent back",
+    ".parsed_arguments": "stands in answers that are sent back",
     "messages[](assistant).reasoning": "de facto",
     "messages[](assistant).reasoning_content": "de facto",
     "logit_bias{} maximum": "in the schema's prose",

@@ -157,10 +157,14 @@ class AssistantAudio(Checked):
 
 
 class FunctionCallRequest(Checked):
-    """A function's name and its arguments as JSON text."""
+    """A function's name and its arguments as JSON text.
+
+    What the official client has parsed of them is sent back with them, and means nothing more.
+    """
 
     arguments: str
     name: str
+    parsed_arguments: Any = None
 
 
 class CustomCall(Checked):
@@ -192,7 +196,7 @@ ToolCall: TypeAlias = FunctionToolCall | CustomToolCall
 class AssistantMessage(_Message, tag_field="role", tag="assistant"):
     """What the assistant said or called.
 
-    The last three are not of the schema's request, but stand in answers that people send back as they are.
+    The last four are not of the schema's request, but stand in answers that people send back as they are.
     """
 
     role: ClassVar[Literal["assistant"]] = "assistant"
@@ -205,6 +209,7 @@ class AssistantMessage(_Message, tag_field="role", tag="assistant"):
     annotations: list[dict[str, Any]] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    parsed: Any = None
 
 
 class ToolMessage(_Message, tag_field="role", tag="tool"):
