@@ -1,25 +1,100 @@
-"""A stream whose bytes never stop and whose chunks never come."""
+"""`Timeout(idle_content=...)`: how long the next chunk of a stream may take, whatever else comes."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
-from duologue import AsyncClient, Client, StreamTimeoutError, Timeout, user_message
+from duologue import AsyncClient, Client, StreamTimeoutError, Timeout
+from support.wire import CHUNK, Peer, WireServer, events
 
-CHUNK = (
-    b'data: {"id":"a","created":1,"model":"m","object":"chat.completion.chunk","choices":'
-    b'[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}\n\n'
+from .conftest import ASK, Driver
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+LIMIT = 0.15
+DEADLINES = Timeout(idle_content=LIMIT)
+
+
+def piece(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def comments(peer: Peer, pause: float) -> None:
+    while peer.open:
+        peer.send(piece(b": still here\n\n"))
+        time.sleep(pause)
+
+
+@pytest.mark.parametrize(
+    "pause",
+    [pytest.param(0.01, id="comments"), pytest.param(0, id="flood"), pytest.param(None, id="silence")],
 )
-ASK = {"model": "m", "messages": [user_message("Hi")]}
-DEADLINES = Timeout(idle_content=0.1)
+@pytest.mark.parametrize("before", [b"", CHUNK], ids=["at-first", "after-a-chunk"])
+def test_a_stream_without_chunks_is_given_up(pause: float | None, before: bytes, every: Driver) -> None:
+    """In time, and with what had come."""
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD + (piece(before) if before else b""))
+        if pause is None:
+            peer.gone()
+        else:
+            comments(peer, pause)
+
+    began = time.monotonic()
+    with WireServer(answer) as server:
+        reading = every.read(base_url=server.url, timeout=DEADLINES)
+    assert isinstance(reading.error, StreamTimeoutError)
+    assert "no chunk came for 0.15 s (timeout.idle_content)" in str(reading.error)
+    assert reading.error.phase == "idle_content"
+    assert (reading.text, reading.stream.outcome) == ("Hello" if before else "", "truncated")
+    assert LIMIT <= time.monotonic() - began < 10 * LIMIT
 
 
-async def comments_for_ever(scope, receive, send):
-    """Says one word, then only that it is still there."""
-    if scope["type"] != "http":
-        return
+def test_chunks_put_it_off(every: Driver) -> None:
+    """It is for each wait anew, so a long stream takes as long as it likes."""
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD)
+        for _ in range(6):
+            peer.send(piece(CHUNK))
+            time.sleep(LIMIT / 3)
+        peer.send(piece(events("!")) + b"0\r\n\r\n")
+
+    with WireServer(answer) as server:
+        reading = every.read(base_url=server.url, timeout=DEADLINES)
+    assert (reading.text, reading.error) == ("Hello" * 6 + "!", None)
+    assert reading.stream.timings.duration > LIMIT
+
+
+def test_a_slow_caller_is_not_a_slow_server() -> None:
+    """Only time that is spent waiting counts, and what had come meanwhile is there."""
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD + piece(CHUNK))
+        time.sleep(0.1)
+        peer.send(piece(b": still here\n\n"))
+        time.sleep(LIMIT)
+        peer.send(piece(events("!")) + b"0\r\n\r\n")
+
+    async def read(url: str) -> Any:
+        async with AsyncClient(base_url=url, timeout=DEADLINES) as client:
+            stream = await client.chat.completions.create(**ASK, stream=True)
+            async for _ in stream:
+                await asyncio.sleep(0.2)
+            return stream.outcome
+
+    with WireServer(answer) as server, Client(base_url=server.url, timeout=DEADLINES) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        for _ in stream:
+            time.sleep(0.2)
+        assert stream.outcome == asyncio.run(read(server.url)) == "complete"
+
+
+async def still_here(scope: Any, receive: Any, send: Any) -> None:
+    """An application that says one word, then only that it is still there."""
     headers = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
@@ -28,25 +103,8 @@ async def comments_for_ever(scope, receive, send):
         await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
 
 
-def test_it_is_given_up():
-    """`idle` counts any byte and never passes; `idle_content` counts chunks."""
-    with Client(app=comments_for_ever, timeout=DEADLINES) as client:
-        stream = client.chat.completions.create(**ASK, stream=True)
-        with stream, pytest.raises(StreamTimeoutError, match="idle_content") as caught:
-            for _ in stream:
-                pass
-    assert caught.value.phase == "idle_content"
-    assert caught.value.completion is not None
-    assert caught.value.completion.text == "Hello"
-    assert stream.outcome == "truncated"
-
-
-async def test_it_is_given_up_by_an_asynchronous_client():
-    """The same."""
-    async with AsyncClient(app=comments_for_ever, timeout=DEADLINES) as client:
-        stream = await client.chat.completions.create(**ASK, stream=True)
-        async with stream:
-            with pytest.raises(StreamTimeoutError, match="idle_content"):
-                async for _ in stream:
-                    pass
-    assert stream.outcome == "truncated"
+def test_an_application_is_given_up(both: Driver) -> None:
+    """The same in this process."""
+    reading = both.read(app=still_here, timeout=DEADLINES)
+    assert isinstance(reading.error, StreamTimeoutError)
+    assert (reading.error.phase, reading.text) == ("idle_content", "Hello")

@@ -97,6 +97,23 @@ async def test_a_connection_closed_while_the_loop_was_busy_is_not_used() -> None
     assert [asked.connection for asked in server.asked] == [0, 1]
 
 
+async def test_a_list_of_models_is_asked_for_once() -> None:
+    """A GET, too, is not sent again behind the back of `max_retries`."""
+
+    def answer(peer: Peer) -> None:
+        if len(server.asked) == 2:
+            peer.close()
+        else:
+            json_answer({"object": "list", "data": []})(peer)
+
+    with WireServer(answer) as server:
+        async with AsyncClient(base_url=server.url, api_key="k", max_retries=0) as client:
+            await client.models.list()
+            with pytest.raises(APIConnectionError):
+                await client.models.list()
+    assert [asked.connection for asked in server.asked] == [0, 0]
+
+
 # --- broken framing -------------------------------------------------------------------------------------
 
 
@@ -117,14 +134,23 @@ def test_broken_framing_ends_a_stream_at_once(last: bytes, every: Driver) -> Non
     assert reading.text == ("HelloHello" if last else "Hello")
 
 
-def test_framing_broken_in_the_first_packet_is_a_connection_error(every: Driver) -> None:
-    """Whether or not a head could be had of it."""
-    with WireServer(raw(HEAD + piece(CHUNK) + b"zz\r\n")) as server:
-        try:
-            error = every.read(base_url=server.url, timeout=5).error
-        except DuologueError as caught:
-            error = caught
-    assert isinstance(error, APIConnectionError)
+@pytest.mark.parametrize("early", [b"", b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n"], ids=["", "early"])
+@pytest.mark.parametrize("at", [None, 4, 60, len(HEAD) - 2], ids=["at-once", "a-line", "a-head", "its-end"])
+def test_framing_broken_in_the_first_packet(early: bytes, at: int | None, every: Driver) -> None:
+    """What came before is delivered all the same, however the packets are cut."""
+    data = early + HEAD + piece(CHUNK) + b"zz\r\n"
+    pieces = [data] if at is None else [data[:at], data[at:]]
+
+    def answer(peer: Peer) -> None:
+        for part in pieces:
+            peer.send(part)
+            time.sleep(0.01)
+        peer.gone()
+
+    with WireServer(answer) as server:
+        reading = every.read(base_url=server.url, timeout=5)
+    assert type(reading.error) is StreamTruncatedError
+    assert (reading.text, reading.error.reason) == ("Hello", "reset")
 
 
 # --- early heads ----------------------------------------------------------------------------------------

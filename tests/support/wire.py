@@ -5,12 +5,16 @@
 
 The answers are given in turn, the last one to every further request. Each connection has a thread; what an
 answer does to it is done over a real socket. With `reads_bodies=False` an answer is given to the head alone.
+With `tls` it speaks TLS. `greet` is called with each new connection before anything else; where it returns
+nothing true, the connection is over.
 """
 
 from __future__ import annotations
 
 import json
+import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -80,6 +84,8 @@ def event(value: Any) -> bytes:
 def events(*contents: str, finish: str | None = "stop", done: bool = True) -> bytes:
     """The body of a stream with these contents."""
     values = [chunk(content) for content in contents]
+    for first in values[:1]:
+        first["choices"][0]["delta"]["role"] = "assistant"
     values += [chunk(finish=finish)] if finish else []
     return b"".join(map(event, values)) + (DONE if done else b"")
 
@@ -138,6 +144,20 @@ class Peer:
         while self._socket.recv(65536):
             pass
 
+    def tunnel(self, port: int) -> None:
+        """Let the bytes through to a port of this machine and back, as a proxy does."""
+        self.open = False
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as there:
+            self._socket.settimeout(PATIENCE_S)
+            self._socket.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            other = {self._socket: there, there: self._socket}
+            while True:
+                for ready in select.select(list(other), [], [], PATIENCE_S)[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
+
     def gone(self) -> bool:
         """Wait until the client has closed the connection; whether it has."""
         self.open = False
@@ -156,16 +176,24 @@ Answer = Callable[[Peer], None]
 class WireServer:
     """Listens on a free loopback port while it is entered."""
 
-    def __init__(self, *answers: Answer, reads_bodies: bool = True) -> None:
+    def __init__(
+        self,
+        *answers: Answer,
+        reads_bodies: bool = True,
+        tls: ssl.SSLContext | None = None,
+        greet: Callable[[socket.socket], object] | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
         self._reads_bodies = reads_bodies
+        self._tls = tls
+        self._greet = greet
         self._answers = list(answers)
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/v1"
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -203,6 +231,17 @@ class WireServer:
             self._start(self._serve, sock, number)
 
     def _serve(self, sock: socket.socket, number: int) -> None:
+        try:
+            if self._greet is not None and not self._greet(sock):
+                sock.close()
+                return
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+                with self._lock:
+                    self._open.append(sock)
+        except OSError:  # the client has left, or one side does not trust the other
+            sock.close()
+            return
         with sock:
             while True:
                 try:

@@ -55,6 +55,8 @@ _BASE_URL = "Is base_url right? It most often ends in /v1."
 # What a transport failed at before an answer came, in words.
 _NO_ANSWER: Mapping[str, str] = {
     "connect": "There is no connection to {server}: {text}. Is a server running there, and is base_url right?",
+    "certificate": "The certificate of {server} is not trusted: {text} "
+    "If it is signed by an authority of your own, pass an ssl_context that knows it.",
     "reset": "The connection to {server} broke before the answer was whole: {text}.",
     "invalid": "What answers at {server} does not speak HTTP/1.1: {text}. " + _BASE_URL,
     "app": "The application raised an exception before its answer was whole: {text}.",

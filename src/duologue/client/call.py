@@ -25,7 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from ..protocol.dialect import Asked
 from ..protocol.errors import APIError
 from ..protocol.retry import Failure, Send, Sleep, attempts
-from ..protocol.transport import AsyncResponse, Deadlines, Head, Request, Response, TransportError
+from ..protocol.transport import AsyncResponse, Deadlines, Head, Kind, Request, Response, TransportError
 from .answer import ERROR_BODY_BYTES, media_of, no_answer, not_events, over_limit, status_error
 from .options import Options, Timeout, public_url
 from .response import APIResponse, RequestInfo, Timings
@@ -34,6 +34,10 @@ __all__ = ["Ask", "Attempts", "Call", "Opened", "Plan", "Read", "Release", "Step
 
 R = TypeVar("R", Response, AsyncResponse)
 E = TypeVar("E", bound=APIError)
+
+
+# What a server that is asked again would fail at again.
+_FINAL: frozenset[Kind] = frozenset({"certificate", "invalid", "app"})
 
 
 class Ask(NamedTuple):
@@ -122,7 +126,7 @@ class Attempts:
                 transport = yield Ask(request, self._deadlines)
             except TransportError as error:
                 failed = _caused(no_answer(error, info), error)
-                failure = Failure(final=error.kind in ("invalid", "app") or error.phase == "total")
+                failure = Failure(final=error.kind in _FINAL or error.phase == "total")
             else:
                 head: Head = transport.head
                 response = APIResponse(head.status, head.headers, info, head.http_version, send.retry)

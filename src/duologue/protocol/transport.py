@@ -38,12 +38,13 @@ DRAIN_BYTES = 64 * 1024
 EARLY_S = 0.01
 
 # What a transport can fail at:
-#   connect  no connection came about
-#   reset    the connection broke, or the body ended before its stated length
-#   timeout  a deadline passed; `phase` says which
-#   invalid  what answers does not speak HTTP/1.1
-#   app      the ASGI application raised an exception
-Kind = Literal["connect", "reset", "timeout", "invalid", "app"]
+#   connect      no connection came about
+#   certificate  the server's certificate is not to be trusted
+#   reset        the connection broke, or the body ended before its stated length
+#   timeout      a deadline passed; `phase` says which
+#   invalid      what answers does not speak HTTP/1.1
+#   app          the ASGI application raised an exception
+Kind = Literal["connect", "certificate", "reset", "timeout", "invalid", "app"]
 Phase = Literal["connect", "headers", "idle", "idle_content", "total"]
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
 from ._drop import when_dropped
-from ._words import words_of
+from ._words import distrust, words_of
 from .proxy import ProxyRule
 
 if TYPE_CHECKING:
@@ -188,6 +188,9 @@ def connect(
         raise deadlines.passed("connect", time.monotonic()) from None
     except (OSError, http.client.HTTPException) as error:
         connection.close()
+        reason = distrust(error)
+        if reason is not None:
+            raise TransportError("certificate", reason) from error
         raise TransportError("connect", words_of(error)) from error
     except BaseException:
         connection.close()

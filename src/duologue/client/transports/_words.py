@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["first_line", "words_of"]
+__all__ = ["distrust", "first_line", "words_of"]
+
+
+def distrust(error: BaseException | None) -> str | None:
+    """Why a certificate is not trusted, if that is what `error` comes from."""
+    while error is not None:
+        reason = getattr(error, "verify_message", None)  # of ssl.SSLCertVerificationError
+        if reason:
+            return f"{reason}" if reason.endswith(".") else f"{reason}."
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def words_of(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from ._drop import when_dropped
 from ._loop import soon
 from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
-from ._words import first_line, words_of
+from ._words import distrust, first_line, words_of
 from .proxy import ProxyRule, proxy_for
 
 __all__ = ["AiohttpTransport"]
@@ -212,6 +212,9 @@ class _Body:
 
 
 def _failure(error: BaseException) -> TransportError:
+    reason = distrust(error)
+    if reason is not None:
+        return TransportError("certificate", reason)
     for kind, types in _KINDS.items():
         if isinstance(error, types):
             return TransportError(kind, _words(error))

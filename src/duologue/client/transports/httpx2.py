@@ -36,7 +36,7 @@ from ._alarm import Alarm
 from ._drop import when_dropped
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
-from ._words import first_line, words_of
+from ._words import distrust, first_line, words_of
 
 __all__ = ["AsyncHttpx2Transport", "Httpx2Transport"]
 
@@ -289,6 +289,9 @@ async def _aleave(answer: httpx2.Response) -> None:
 
 
 def _failure(error: BaseException, phase: Phase = "idle") -> TransportError:
+    reason = distrust(error)
+    if reason is not None:
+        return TransportError("certificate", reason)
     text = str(error) or words_of(error)
     kind: Kind = "invalid"
     if phase == "connect" or isinstance(error, _CONNECT):
