@@ -14,10 +14,14 @@ NOW = 1_750_000_000.0  # Sun, 15 Jun 2025 15:06:40 GMT
 
 
 def course(
-    *failures: Failure | None, max_retries: int = MAX_RETRIES, random: float = 0.0, left: float = math.inf
+    *failures: Failure | None,
+    max_retries: int = MAX_RETRIES,
+    servers: int = 1,
+    random: float = 0.0,
+    left: float = math.inf,
 ) -> list[Send | Sleep]:
     """Every step, when the attempts fail in these ways."""
-    plan = attempts(max_retries, left=lambda: left, wall=lambda: NOW, uniform=lambda: random)
+    plan = attempts(max_retries, servers=servers, left=lambda: left, wall=lambda: NOW, uniform=lambda: random)
     steps: list[Send | Sleep] = [next(plan)]
     answers = iter(failures)
     try:
@@ -142,3 +146,36 @@ def test_the_clock_is_asked_only_for_dates() -> None:
     plan = attempts(1, left=lambda: math.inf, wall=clock, uniform=lambda: 0.0)
     next(plan)
     assert plan.send(Failure(429, {"retry-after": "2"})) == Sleep(2.0)
+
+
+def in_words(steps: list[Send | Sleep]) -> str:
+    """`A 0.5 A`: the servers by letters, and the waits between them."""
+    return " ".join("ABC"[s.server] if isinstance(s, Send) else f"{s.seconds:g}" for s in steps)
+
+
+BUSY, LONG, WRONG = Failure(503, {"retry-after": "3"}), Failure(429, {"retry-after": "600"}), Failure(400)
+
+
+@pytest.mark.parametrize(
+    ("failures", "servers", "steps"),
+    [
+        pytest.param([Failure()] * 5, 2, "A 0 B 0.5 A 0.5 B 1 A", id="the-wait-grows-with-the-rounds"),
+        pytest.param([Failure()] * 5, 3, "A 0 B 0 C 0.5 A 0.5 B", id="three"),
+        pytest.param([BUSY, Failure(), None], 2, "A 0 B 3 A", id="each-gets-the-time-that-it-asked-for"),
+        pytest.param([Failure(), BUSY, Failure(), None], 2, "A 0 B 0.5 A 3 B", id="and-not-the-others"),
+        pytest.param([LONG, None], 2, "A 0 B", id="a-long-wait-there-is-none-here"),
+        pytest.param([LONG, Failure()], 2, "A 0 B", id="but-it-ends-the-round"),
+        pytest.param([Failure(final=True), None], 2, "A 0 B", id="hopeless-there"),
+        pytest.param([Failure(final=True)], 1, "A", id="hopeless"),
+        pytest.param([WRONG], 2, "A", id="wrong-everywhere"),
+        pytest.param([Failure(503, {"x-should-retry": "false"})], 2, "A", id="should-not"),
+    ],
+)
+def test_several_servers(failures: list[Failure | None], servers: int, steps: str) -> None:
+    """The next one is asked at once; one that was asked before has a wait."""
+    assert in_words(course(*failures, servers=servers, max_retries=4)) == steps
+
+
+def test_no_time_is_left_for_another_server() -> None:
+    """Not even at once."""
+    assert in_words(course(Failure(), None, servers=2, left=0.0)) == "A"

@@ -79,7 +79,7 @@ def attempts(
             return
         delay = asked[following]
         if delay is None:
-            delay = 0.0 if retry + 1 < servers else _backoff(retry // servers, uniform())
+            delay = 0.0 if retry + 1 < servers else _backoff((retry + 1) // servers - 1, uniform())
         if delay > MAX_ASKED_S or delay >= left():
             return
         yield Sleep(delay)
