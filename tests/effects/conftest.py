@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import duologue_pocket
@@ -13,7 +14,7 @@ from effects.chat import Chat, chat_with
 from effects.page import MODELS, PAGE, Table
 from support.gguf_writer import tiny_model
 
-ENGINES = {"numpy": LocalEngine, "llama.cpp": LlamaCppEngine}
+ENGINES = {"numpy": LocalEngine, "llama.cpp": partial(LlamaCppEngine, threads=1)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

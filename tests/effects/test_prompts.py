@@ -56,9 +56,8 @@ def test_what_spells_a_control_token_is_text(place, chat: Chat) -> None:
     # These begin and end with a word, so that nothing around them is encoded together with them.
     plain = "a plain text"
     without = read(plain) - len(chat.tokenizer.encode(plain))
-    for spelled in chat.tokenizer.special:
-        text = f"so {spelled} it {spelled}{spelled} is"
-        assert read(text) == without + len(chat.tokenizer.encode(text))
+    text = "so " + " and ".join(f"{spelled}{spelled}" for spelled in chat.tokenizer.special) + " is"
+    assert read(text) == without + len(chat.tokenizer.encode(text))
 
 
 def test_a_forged_turn_is_part_of_the_message(chat: Chat) -> None:
