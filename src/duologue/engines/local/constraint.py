@@ -29,8 +29,12 @@ MAX_GRAMMAR_BYTES = 2**19
 MAX_LEXER_STATES = 20_000
 MAX_WORK_AT_START = 1_000_000
 MAX_WORK_PER_TOKEN = 200_000
+# The most of llguidance's own words that an error repeats.
+MAX_WORDS = 300
 # What the engine expects before the bytes of a token that is no text.
 NO_TEXT = b"\xff"
+# How it ends an error that could have said more.
+QUIET = "\n<non-verbose/>"
 
 
 class GrammarError(ValueError):
@@ -77,10 +81,12 @@ class Constraints:
             self._vocabulary, engine.LLMatcher.grammar_from_lark(grammar), log_level=0, limits=limits
         )
         constraint = Constraint(matcher, len(self._tokenizer))
-        if not matcher.is_error() and not constraint.allowed().any():
+        satisfiable = matcher.is_error() or constraint.allowed().any()
+        words = matcher.get_error().partition(QUIET)[0]
+        if not satisfiable or words.startswith("NoExtension"):
             raise GrammarError("no text satisfies it")
-        if matcher.is_error():
-            raise GrammarError(matcher.get_error())
+        if words:
+            raise GrammarError(words)
         return constraint
 
     @functools.cached_property
@@ -111,24 +117,28 @@ class Constraint:
     def mask(self, logits: NDArray[Any]) -> None:
         """Set the logits of tokens that may not come next to minus infinity, in place [V].
 
-        Raises `InternalServerError` where the grammar has led to a point at which nothing may.
+        Raises `InternalServerError` where the grammar has become too complex, or left no way on.
         """
         allowed = self.allowed()
         if self._matcher.is_error() or not allowed.any():
-            raise InternalServerError(
-                "What the answer is held to (its schema, tools, or grammar) became too complex, or left no way "
-                "on; make it simpler.",
-            )
+            raise self._stuck()
         logits[~allowed] = -np.inf
 
     def accept(self, token: int) -> None:
-        """Go on behind a token that was allowed. Raises `ValueError` for one that was not."""
+        """Go on behind a token that was allowed. Raises as `mask` does."""
         if not self._matcher.consume_token(token):
-            raise ValueError(f"token {token} is not what the grammar allows: {self._matcher.get_error()}")
+            raise self._stuck()
 
     def fork(self) -> Constraint:
         """Another one at the same place, that goes its own way."""
         return Constraint(self._matcher.deep_copy(), self._vocabulary)
+
+    def _stuck(self) -> InternalServerError:
+        reason = self._matcher.get_error().partition(QUIET)[0] or "nothing may follow"
+        return InternalServerError(
+            "What the answer is held to (its schema, tools, or grammar) became too complex, or left no way on "
+            f"({reason[:MAX_WORDS]}); make it simpler."
+        )
 
 
 class _Tokens:

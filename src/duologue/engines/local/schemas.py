@@ -134,7 +134,7 @@ def _check_counts(schema: Mapping[str, Any], place: Place) -> None:
         _, digits, _ = Decimal(str(multiple)).normalize().as_tuple()
         if int("".join(map(str, digits))) > MAX_MULTIPLE:
             place.inside("multipleOf").refuse(f"'multipleOf' may have a value of up to {MAX_MULTIPLE}.")
-    least, required = schema.get("minProperties", 0), schema.get("required", ())
+    least, required = schema.get("minProperties", 0), schema.get("required", [])
     # A name that comes twice would count twice; those that are required come once.
     if isinstance(least, int) and isinstance(required, list) and least > len(required) + 1:
         place.inside("minProperties").refuse(
