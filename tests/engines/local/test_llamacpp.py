@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -14,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import duologue_pocket
+import jsonschema
 import pytest
 
-from duologue.engine import Engine, Event, Finish, Head, Text, Usage
+from duologue.engine import Engine, Event, Finish, Head, Text, ToolArguments, ToolCall, Usage
 from duologue.engines.local import LlamaCppEngine, LocalEngine
 from duologue.engines.local.gguf import GGUF
 from duologue.engines.local.llamacpp.binding import Binding
@@ -26,6 +29,7 @@ from duologue.engines.local.tokenizer import Tokenizer
 from duologue.protocol.errors import BadRequestError, DuologueError
 from duologue.types.chat.request import ChatRequest
 from support.gguf_writer import as_f16, tiny_model
+from support.random_schemas import random_object
 
 pytest.importorskip("xllamacpp", reason="llama.cpp is not installed")
 
@@ -192,6 +196,104 @@ async def test_temperature_and_top_p_have_their_effect(llama, ask):
     narrow = texts(await ask(llama, "Hello", max_tokens=16, temperature=2, top_p=0.01, n=8))
     assert len(set(hot)) > 2
     assert set(narrow) == {cold}
+
+
+# --- constraints and tools -----------------------------------------------------------------------------
+
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 12}, "unit": {"enum": ["C", "F"]}},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}]
+
+
+def json_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+async def test_answers_keep_to_random_schemas(llama, ask):
+    """At any temperature, where they are not cut by length."""
+    chance = random.Random(11)
+    schemas = [random_object(chance) for _ in range(40)]
+    answers = await asyncio.gather(
+        *(
+            ask(
+                llama,
+                "Give me JSON.",
+                response_format=json_schema(schema),
+                temperature=chance.choice((0.5, 1, 2)),
+                top_p=chance.choice((0.5, 1)),
+                seed=index,
+                max_tokens=250,
+            )
+            for index, schema in enumerate(schemas)
+        )
+    )
+    whole = [
+        (schema, texts(answer)[0])
+        for schema, answer in zip(schemas, answers, strict=True)
+        if reasons(answer) == ["stop"]
+    ]
+    assert len(whole) > 25
+    for schema, text in whole:
+        jsonschema.validate(json.loads(text), schema)
+
+
+async def test_forced_calls_are_valid(llama, ask):
+    """Each is a call of the tool that is there, with arguments that its schema allows."""
+    answers = await asyncio.gather(
+        *(
+            ask(
+                llama,
+                "Hello",
+                tools=TOOLS,
+                tool_choice="required",
+                temperature=1.5,
+                seed=seed,
+                max_tokens=200,
+            )
+            for seed in range(30)
+        )
+    )
+    called = [answer for answer in answers if reasons(answer) == ["tool_calls"]]
+    assert len(called) > 20
+    for answer in called:
+        calls = [event for event in answer if isinstance(event, ToolCall)]
+        assert {call.name for call in calls} == {"get_weather"}
+        for call in calls:
+            arguments = "".join(
+                event.text
+                for event in answer
+                if isinstance(event, ToolArguments) and event.index == call.index
+            )
+            jsonschema.validate(json.loads(arguments), WEATHER)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"response_format": json_schema(WEATHER), "logprobs": True, "presence_penalty": 1},
+        {"tools": TOOLS},
+        {"tools": TOOLS, "tool_choice": "none"},
+        {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False},
+    ],
+    ids=["json_object", "json_schema in steps", "tools", "tools but no call", "one call"],
+)
+async def test_constraints_do_the_same(numpy, llama, ask, parameters):
+    """Event by event what numpy's answer has, but for how its text is cut."""
+    ours, theirs = [
+        await ask(engine, "What is the weather in Rome?", max_tokens=60, **parameters)
+        for engine in (numpy, llama)
+    ]
+    assert texts(theirs) == texts(ours)
+    assert reasons(theirs) == reasons(ours)
+    assert usage(theirs) == usage(ours)
+    assert [event for event in theirs if isinstance(event, (ToolCall, ToolArguments))] == [
+        event for event in ours if isinstance(event, (ToolCall, ToolArguments))
+    ]
 
 
 # --- messages ------------------------------------------------------------------------------------------
