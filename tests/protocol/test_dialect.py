@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,12 @@ def test_a_deviation_says_what_it_is_and_where() -> None:
     (answer,) = (answer for answer in STREAMS if answer.name == "role-repeated.sse")
     (deviation,) = Read(answer).reader.deviations
     assert str(deviation) == f"role-repeated (event 1): {RULES['role-repeated'].text}"
+
+
+def test_the_page_and_the_table_agree() -> None:
+    """`python scripts/dialects.py` writes the page."""
+    made = runpy.run_path(str(ROOT / "scripts" / "dialects.py"))
+    assert made["PAGE"].read_text("utf-8") == made["page"]()
 
 
 # --- what must not be repaired ---

@@ -77,17 +77,20 @@ class CallFinder:
     def find(self, call: ChoiceDeltaToolCall, position: int, count: int) -> int:
         """The number of the call that a part, at `position` of `count` in its chunk, belongs to."""
         index: int | None = call.index
-        key = self._by_id.get(call.id) if call.id and (index is None or index in self._moved) else None
-        if key is None and index is None:
-            key = self._last + 1 if call.id else position if count > 1 else max(self._last, 0)
-        elif key is None:
-            key = self._moved.get(call.index, call.index)
-            if self._is_another(call, key):
-                key = self._moved[call.index] = self._last + 1
-        if call.id:
+        if not call.id:
+            key = self._moved.get(index, index) if index is not None else None
+            if key is None:
+                key = position if count > 1 else max(self._last, 0)
+        else:
+            key = self._by_id.get(call.id) if index is None or index in self._moved else None
+            if key is None:
+                key = self._last + 1 if index is None else self._moved.get(index, index)
+                if index is not None and self._is_another(call, key):
+                    key = self._moved[index] = self._last + 1
             self._by_id[call.id] = key
             self._named.add(key)
-        self._last = max(self._last, key)
+        if key > self._last:
+            self._last = key
         return key
 
     def _is_another(self, call: ChoiceDeltaToolCall, key: int) -> bool:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
@@ -128,8 +128,9 @@ class StreamReader:
             chunk, content = usual.read(event.data)
             if content is not None and event.event != "error":
                 # Nothing begins or ends with it.
+                assert chunk is not None
                 usual.take(content)
-                self.last_chunk = chunk = cast("ChatCompletionChunk", chunk)
+                self.last_chunk = chunk
                 chunks.append(chunk)
             else:
                 chunk = self._read(event, chunk)
@@ -153,6 +154,7 @@ class StreamReader:
         """The body has ended, or the client gave it up; `why` says which deadline passed."""
         if self.outcome is not None:
             return
+        self._watch.event = self._events
         tail = self._sse.tail()
         if not self._events and not (tail and tail.data):
             tail = Event(bytes(self._beginning))
@@ -170,7 +172,7 @@ class StreamReader:
 
     def met(self, rule: str, raw: bytes | None = None) -> None:
         """The server deviates by a rule; `raw` is what shows it. A strict reader fails."""
-        self._watch.met(rule, self._events)
+        self._watch.met(rule)
         self._fail_if_strict(raw)
 
     def cancel(self) -> None:
@@ -192,6 +194,7 @@ class StreamReader:
 
     def _read(self, event: Event, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
         """An event that may begin or end something; `chunk` is what the strict decoder made of it."""
+        self._watch.event = self._events
         if chunk is None or event.event == "error":
             chunk = self._read_oddity(event)
             if chunk is None:
@@ -200,8 +203,8 @@ class StreamReader:
                 self._add(chunk)
                 return chunk
         new_head = self._usual.is_new(chunk)
-        self._watch.chunk(chunk, self._events, new_head=new_head)
-        if self._fail_if_strict(event.data):
+        self._watch.chunk(chunk, new_head=new_head)
+        if self._watch.broken is not None and self._fail_if_strict(event.data):
             return None
         if new_head:
             self._usual.learn(chunk)
@@ -243,8 +246,8 @@ class StreamReader:
             if self._is_error(value, event):
                 return None
             if not strict:
-                self._watch.met("odd-json", self._events)
-            self._watch.value(value, self._events)
+                self._watch.met("odd-json")
+            self._watch.value(value)
             return None if self._fail_if_strict(data) else typed(ChatCompletionChunk, value, data)
         except APIResponseValidationError as error:
             if event.event == "error" or _ERROR_LIKE.match(data):  # whatever it says, it is an error
@@ -260,7 +263,7 @@ class StreamReader:
         if event.event == "error" or fields.get("error") or fields.get("object") == "error":
             self._fail(error_from_body(value), event.data)
             for rule in in_error(value):
-                self.met(rule)
+                self._watch.met(rule)
             return True
         return False
 
@@ -295,7 +298,7 @@ class StreamReader:
             self.met("no-usage")
         self._whole = self.completion
         if self._whole is not None:
-            self._watch.content(self._whole, self._events)
+            self._watch.content(self._whole)
         if not self._fail_if_strict():
             self.outcome = "complete"
 

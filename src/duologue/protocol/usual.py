@@ -31,7 +31,7 @@ _NONE: Any = float("nan")
 class Usual:
     """What the next usual chunk looks like, and what takes its content."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_head", "take", "takers")
+    __slots__ = ("_choice", "_chunk", "_delta", "_head", "_obfuscated", "take", "takers")
 
     def __init__(self) -> None:
         self._delta = ChoiceDelta()
@@ -39,6 +39,7 @@ class Usual:
         self._chunk = ChatCompletionChunk(choices=[self._choice])
         self.takers: dict[int, Take] = {}  # of the choices that go on
         self._head = _head_of(self._chunk)
+        self._obfuscated = False  # padding that is another in each chunk
         self.take: Take = FORGET
 
     def read(self, data: bytes) -> tuple[ChatCompletionChunk | None, str | None]:
@@ -58,10 +59,10 @@ class Usual:
             choice._wire = delta._wire = data
             content = self._delta.content = delta.content
             if content is not None:
-                like = self._chunk
-                like.obfuscation = chunk.obfuscation
+                if self._obfuscated:
+                    self._chunk.obfuscation = chunk.obfuscation
                 # One comparison in C instead of a read per field.
-                if chunk == like or self._is_of_another(choice, chunk):
+                if chunk == self._chunk or self._is_of_another(choice, chunk):
                     return chunk, content
         link(chunk, data, ())
         return chunk, None
@@ -80,9 +81,8 @@ class Usual:
             return False
         choice = chunk.choices[0]
         content = self._delta.content = choice.delta.content
-        like = self._chunk
-        like.obfuscation = chunk.obfuscation
-        return content is not None and (chunk == like or self._is_of_another(choice, chunk))
+        self._chunk.obfuscation = chunk.obfuscation
+        return content is not None and (chunk == self._chunk or self._is_of_another(choice, chunk))
 
     def expect(self, index: int, take: Take | None) -> None:
         """A choice goes on, and `take` takes its content; None when it does not, or not yet."""
@@ -92,11 +92,13 @@ class Usual:
             self._choice.index = _NONE
 
     def is_new(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether the head of a chunk is another than it was."""
-        return _head_of(chunk) != self._head
+        """Whether the head of a chunk is another than it was, or padded for the first time."""
+        padded = chunk.obfuscation is not None and not self._obfuscated
+        return padded or _head_of(chunk) != self._head
 
     def learn(self, chunk: ChatCompletionChunk) -> None:
         """The head of `chunk` is the usual one from now on."""
+        self._obfuscated |= chunk.obfuscation is not None
         self._head = _head_of(chunk)
         for name, value in zip(_HEAD, self._head, strict=True):
             setattr(self._chunk, name, value)

@@ -1,7 +1,8 @@
 """Deviations in the chunks of a stream, looked for in the order in which they come.
 
 A check is given a part of a chunk and what was `Seen` before, and returns None where there is nothing to
-say, else what repairs it.
+say, else what repairs it, which goes to `act` with the name of the rule. Checks run only where something is
+that they could find: most chunks go on with what has begun.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from ...types.chat.chat_completion import FinishReason
-from ...types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
+from ...types.chat.chat_completion_chunk import (
+    ChatCompletionChunk,
+    Choice,
+    ChoiceDeltaToolCall,
+    ChoiceDeltaToolCallFunction,
+)
 from ..accumulate import CallFinder, choice_index
-from .values import LEAVE, Fix, Found
+from .values import LEAVE, Act, Fix
 
 __all__ = ["FINISH_REASONS", "Asked", "Seen", "in_chunk", "in_head"]
 
@@ -77,39 +83,44 @@ class Seen:
         self.names: dict[tuple[int, int], str] = {}
 
 
-def in_head(chunk: ChatCompletionChunk, seen: Seen) -> Found:
+def in_head(chunk: ChatCompletionChunk, seen: Seen, act: Act) -> None:
     """What deviates in the identity of a chunk."""
-    yield from _apply(_HEAD, chunk, seen)
+    _apply(_HEAD, chunk, seen, act)
     for name in _IDENTITY:
         if value := getattr(chunk, name):
             seen.identity.setdefault(name, value)
 
 
-def in_chunk(chunk: ChatCompletionChunk, seen: Seen) -> Found:
-    """What deviates in the rest of it. Choices and calls are taken as repaired, whether they are or not."""
+def in_chunk(chunk: ChatCompletionChunk, seen: Seen, act: Act) -> None:
+    """What deviates in the rest of it."""
     if chunk.usage is not None or not chunk.choices:
-        yield from _apply(_BESIDE, chunk, seen)
+        _apply(_BESIDE, chunk, seen, act)
         seen.usages += chunk.usage is not None and not chunk.choices
     for position, choice in enumerate(chunk.choices):
+        delta = choice.delta
+        known = choice.index in seen.begun
+        if known and delta.role is None and delta.tool_calls is None and choice.finish_reason is None:
+            continue
         at = _At(choice, choice_index(choice, position), position, len(chunk.choices))
-        role = choice.delta.role
-        if choice.index not in seen.begun:
-            yield from _apply(_BEGINNING, at, seen)
+        if not known:
+            _apply(_BEGINNING, at, seen, act)
             seen.begun.add(at.key)
-        if role is not None:
-            yield from _apply(_ROLE, at, seen)
-            seen.roles.add(at.key)
-        if choice.delta.tool_calls is not None:
-            yield from _in_calls(at, seen)
+        if delta.role is not None:
+            said = bool(delta.role)
+            _apply(_ROLE, at, seen, act)
+            if said:
+                seen.roles.add(at.key)
+        if delta.tool_calls is not None:
+            _in_calls(at, seen, act)
         if choice.finish_reason is not None:
-            yield from _apply(_FINISH, at, seen)
+            _apply(_FINISH, at, seen, act)
 
 
-def _apply(checks: Mapping[str, Callable[[T, Seen], Fix | None]], part: T, seen: Seen) -> Found:
+def _apply(checks: Mapping[str, Callable[[T, Seen], Fix | None]], part: T, seen: Seen, act: Act) -> None:
     for rule, check in checks.items():
         fix = check(part, seen)
         if fix is not None:
-            yield rule, fix
+            act(rule, fix)
 
 
 def _set(obj: Any, name: str, value: Any) -> Fix:
@@ -227,23 +238,37 @@ class _CallAt(NamedTuple):
     ends: bool
 
 
-def _in_calls(at: _At, seen: Seen) -> Found:
+def _in_calls(at: _At, seen: Seen, act: Act) -> None:
     parts = at.choice.delta.tool_calls
     if not parts:
-        yield "calls-empty", _set(at.choice.delta, "tool_calls", None)
+        act("calls-empty", _set(at.choice.delta, "tool_calls", None))
         return
-    finder = seen.calls.setdefault(at.key, CallFinder())
+    finder = seen.calls.get(at.key) or seen.calls.setdefault(at.key, CallFinder())
     for position, part in enumerate(parts):
-        key = finder.find(part, position, len(parts))
+        key, function, identity = finder.find(part, position, len(parts)), part.function, part.id
+        if part.index == key and not identity and (function is None or _goes_on(function)):
+            continue
         call = _CallAt(part, at.key, key, at.choice.finish_reason is not None)
-        identity, name = part.id, part.function.name if part.function is not None else None
-        yield from _apply(_CALL, call, seen)
-        if part.function is not None and part.function.arguments:
-            yield from _apply(_ARGUMENTS, call, seen)
+        if part.index != key:
+            _apply(_INDEX, call, seen, act)
         if identity:
+            _apply(_ID, call, seen, act)
             seen.ids.add((at.key, key))
-        if name:
-            seen.names.setdefault((at.key, key), name)
+        if function is not None:
+            if (name := function.name) is not None:
+                _apply(_NAME, call, seen, act)
+                seen.names.setdefault((at.key, key), name)
+            if function.arguments and function.arguments[-1] in _ENDS:
+                _apply(_ARGUMENTS, call, seen, act)
+
+
+def _goes_on(function: ChoiceDeltaToolCallFunction) -> bool:
+    """Whether this is nothing but some more of the arguments, and no end of them."""
+    text = function.arguments
+    return function.name is None and (not text or text[-1] not in _ENDS)
+
+
+_ENDS = '}"'  # what repeated arguments end with
 
 
 def _call_unnumbered(at: _CallAt, _seen: Seen) -> Fix | None:
@@ -267,9 +292,8 @@ def _name_empty(at: _CallAt, _seen: Seen) -> Fix | None:
 
 def _name_again(at: _CallAt, seen: Seen) -> Fix | None:
     function = at.call.function
-    if function is None or not function.name or seen.names.get((at.choice, at.key)) != function.name:
-        return None
-    return _set(function, "name", None)
+    same = function is not None and function.name and seen.names.get((at.choice, at.key)) == function.name
+    return _set(function, "name", None) if same else None
 
 
 def _arguments_again(at: _CallAt, seen: Seen) -> Fix | None:
@@ -347,10 +371,12 @@ _ROLE: Mapping[str, Callable[[_At, Seen], Fix | None]] = {
     "role-empty": _role_empty,
     "role-repeated": _role_again,
 }
-_CALL: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {
+_INDEX: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {
     "call-index-missing": _call_unnumbered,
     "call-index-shared": _call_shared,
-    "call-id-repeated": _id_again,
+}
+_ID: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {"call-id-repeated": _id_again}
+_NAME: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {
     "call-name-empty": _name_empty,
     "call-name-repeated": _name_again,
 }

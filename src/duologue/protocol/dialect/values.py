@@ -1,6 +1,7 @@
 """Deviations in a JSON value, looked for before it is typed: some could not be typed at all.
 
-A check is given an object of the JSON and returns None where there is nothing to say, else what repairs it.
+A check is given an object of the JSON and returns None where there is nothing to say, else what repairs it, which
+goes to `act` with the name of the rule.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-__all__ = ["LEAVE", "Fix", "Found", "in_error", "in_value"]
+__all__ = ["LEAVE", "Act", "Fix", "in_error", "in_value"]
 
 Fix: TypeAlias = Callable[[], object]
-Found: TypeAlias = Iterator[tuple[str, Fix]]
+Act: TypeAlias = Callable[[str, Fix], None]
 Check: TypeAlias = Callable[[dict[str, Any]], Fix | None]
 
 
@@ -21,17 +22,17 @@ def LEAVE() -> None:  # noqa: N802 - a constant
     """Repairs nothing."""
 
 
-def in_value(value: Any, *, chunk: bool) -> Found:
-    """What deviates in the JSON of a chunk or of a completion, and what repairs it."""
+def in_value(value: Any, act: Act, *, chunk: bool) -> None:
+    """What deviates in the JSON of a chunk or of a completion."""
     for choice in _objects(value, "choices"):
-        yield from _apply(_CHUNK_CHOICE if chunk else {}, choice)
+        if chunk and choice.get("message") is not None:
+            act("message-in-chunk", LEAVE)
         if choice.get("logprobs") is not None:
-            yield from _apply(_CHOICE, choice)
+            _apply(_LOGPROBS, choice, act)
         part = choice.get("delta" if chunk else "message")
         if isinstance(part, dict) and ("tool_calls" in part or "function_call" in part):
-            for call in _objects(part, "tool_calls"):
-                yield from _apply(_CALL, call)
-            yield from _apply(_CALL, {"function": part.get("function_call")})
+            for call in (*_objects(part, "tool_calls"), {"function": part.get("function_call")}):
+                _apply(_CALL, call, act)
 
 
 def in_error(value: Any) -> Iterator[str]:
@@ -47,22 +48,17 @@ def in_error(value: Any) -> Iterator[str]:
         yield "error-detail" if value.get("detail") else "error-flat"
 
 
-def _apply(checks: Mapping[str, Check], value: dict[str, Any]) -> Found:
+def _apply(checks: Mapping[str, Check], value: dict[str, Any], act: Act) -> None:
     for rule, check in checks.items():
         fix = check(value)
         if fix is not None:
-            yield rule, fix
+            act(rule, fix)
 
 
-def _objects(value: Any, name: str) -> Iterator[dict[str, Any]]:
+def _objects(value: Any, name: str) -> list[dict[str, Any]]:
     """The objects in a list of the JSON, where it is one."""
     items = value.get(name) if isinstance(value, dict) else None
-    if isinstance(items, list):
-        yield from (item for item in items if isinstance(item, dict))
-
-
-def _message(choice: dict[str, Any]) -> Fix | None:
-    return None if choice.get("message") is None else LEAVE
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _legacy(choice: dict[str, Any]) -> Fix | None:
@@ -115,6 +111,5 @@ def _arguments(call: dict[str, Any]) -> Fix | None:
     return lambda: function.update(arguments=text)
 
 
-_CHUNK_CHOICE: Mapping[str, Check] = {"message-in-chunk": _message}
-_CHOICE: Mapping[str, Check] = {"logprobs-legacy": _legacy, "logprob-null": _no_logprob}
+_LOGPROBS: Mapping[str, Check] = {"logprobs-legacy": _legacy, "logprob-null": _no_logprob}
 _CALL: Mapping[str, Check] = {"call-id-in-function": _id_in_function, "arguments-object": _arguments}

@@ -11,7 +11,7 @@ from ..codec import decode_completion
 from ..errors import APIResponseValidationError
 from .chunks import Asked, Seen, in_chunk, in_head
 from .rules import RULES, Deviation
-from .values import Found, in_value
+from .values import Fix, in_value
 from .wholes import in_content, in_form
 
 __all__ = ["DIALECTS", "Dialect", "Watch"]
@@ -37,6 +37,7 @@ class Watch:
         arguments: Callable[[int, int, int], str | None] = _nobody_keeps,
     ) -> None:
         self.asked = asked
+        self.event = 0  # the number of the event that is looked at
         self.deviations: list[Deviation] = []
         self.broken: Deviation | None = None
         self._seen = Seen(asked, arguments)
@@ -49,29 +50,29 @@ class Watch:
         """The indexes of the choices that have come."""
         return self._seen.begun
 
-    def met(self, rule: str, event: int = 0) -> None:
-        """A deviation in event number `event`; it is listed where it was met first."""
+    def met(self, rule: str) -> None:
+        """A deviation in the present event; it is listed where it was met first."""
         if rule in self._met:
             return
         self._met.add(rule)
-        deviation = Deviation(rule, event)
+        deviation = Deviation(rule, self.event)
         self.deviations.append(deviation)
         if self._strict and self.broken is None and RULES[rule].forbidden:
             self.broken = deviation
 
-    def value(self, value: Any, event: int = 0, *, chunk: bool = True) -> None:
+    def value(self, value: Any, *, chunk: bool = True) -> None:
         """Look at the JSON of a chunk, or of a completion, before it is typed."""
-        self._act(in_value(value, chunk=chunk), event)
+        in_value(value, self._act, chunk=chunk)
 
-    def chunk(self, chunk: ChatCompletionChunk, event: int, *, new_head: bool) -> None:
+    def chunk(self, chunk: ChatCompletionChunk, *, new_head: bool) -> None:
         """Look at a chunk; at its head only if that is another than it was."""
         if new_head:
-            self._act(in_head(chunk, self._seen), event)
-        self._act(in_chunk(chunk, self._seen), event)
+            in_head(chunk, self._seen, self._act)
+        in_chunk(chunk, self._seen, self._act)
 
-    def content(self, completion: ChatCompletion, event: int = 0) -> None:
+    def content(self, completion: ChatCompletion) -> None:
         """Look at what a whole completion says."""
-        self._act(in_content(completion, self.asked), event)
+        in_content(completion, self.asked, self._act)
 
     def completion(self, data: bytes) -> ChatCompletion:
         """The completion in the body of an answer; raises `APIResponseValidationError` if it cannot be read."""
@@ -79,7 +80,7 @@ class Watch:
             completion = decode_completion(data, self._value_of_completion)
         except APIResponseValidationError as error:
             raise self.error() or error from None
-        self._act(in_form(completion, self.asked), 0)
+        in_form(completion, self.asked, self._act)
         self.content(completion)
         return completion
 
@@ -96,8 +97,7 @@ class Watch:
             self.met("odd-json")
         self.value(value, chunk=False)
 
-    def _act(self, found: Found, event: int) -> None:
-        for rule, fix in found:
-            self.met(rule, event)
-            if self._repairs and RULES[rule].action == "repair":
-                fix()
+    def _act(self, rule: str, fix: Fix) -> None:
+        self.met(rule)
+        if self._repairs and RULES[rule].action == "repair":
+            fix()

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...types.chat.chat_completion import ChatCompletion, Choice
 from .chunks import FINISH_REASONS, Asked
-from .values import LEAVE, Fix, Found
+from .values import LEAVE, Act, Fix
 
 __all__ = ["in_content", "in_form"]
 
@@ -24,20 +24,20 @@ _SPECIAL_CHARACTERS = 64  # so far from the end it is looked for
 _SAID_ALL = ("stop", "tool_calls")
 
 
-def in_form(completion: ChatCompletion, asked: Asked) -> Found:
+def in_form(completion: ChatCompletion, asked: Asked, act: Act) -> None:
     """What deviates in the form of a completion that was not streamed."""
     for rule, check in _COMPLETION.items():
         fix = check(completion, asked)
         if fix is not None:
-            yield rule, fix
+            act(rule, fix)
     for position, choice in enumerate(completion.choices):
         for name, look in _CHOICE.items():
             fix = look(choice, position, asked)
             if fix is not None:
-                yield name, fix
+                act(name, fix)
 
 
-def in_content(completion: ChatCompletion, asked: Asked) -> Found:
+def in_content(completion: ChatCompletion, asked: Asked, act: Act) -> None:
     """What deviates in what a completion says; all of it can only be told."""
     usage, limit = completion.usage, asked.max_tokens
     if (
@@ -45,11 +45,11 @@ def in_content(completion: ChatCompletion, asked: Asked) -> Found:
         and limit is not None
         and (usage.completion_tokens or 0) > limit * _count(completion)
     ):
-        yield "limit-ignored", LEAVE
+        act("limit-ignored", LEAVE)
     for choice in completion.choices:
         for rule, check in _CONTENT.items():
             if check(choice, asked):
-                yield rule, LEAVE
+                act(rule, LEAVE)
 
 
 def _count(completion: ChatCompletion) -> int:
