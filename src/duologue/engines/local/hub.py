@@ -17,7 +17,9 @@ __all__ = ["PREFIX", "download"]
 
 PREFIX = "hf:"
 EXAMPLE = "hf:owner/repository:folder/model.Q8_0.gguf"
-SPEC = re.compile(r"hf:(?P<repository>[\w.-]{1,96}/[\w.-]{1,96}):(?P<file>[^:\\]{1,500}\.gguf)", re.ASCII)
+SPEC = re.compile(
+    r"hf:(?P<repository>[\w.-]{1,96}/[\w.-]{1,96}):(?P<file>[^:\\\x00-\x1f]{1,500}\.gguf)", re.ASCII
+)
 # A model in several files: their number, and how many there are.
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 MAX_PARTS = 999
