@@ -182,6 +182,7 @@ def connect(
         sock = connection.sock
         if route.scheme == "https":
             sock.settimeout(_left(moment, time.monotonic()))
+            sock.getpeername()  # raises for one that is lost already, which wrap_socket would leave open
             sock = tls().wrap_socket(sock, server_hostname=route.host)
     except TimeoutError:
         connection.close()

@@ -133,6 +133,8 @@ class _Connection:
             answer = self._http.getresponse()
             if self.socket.ended:  # http.client takes a head that is cut off for a whole one
                 raise http.client.RemoteDisconnected("the connection was closed inside the head")
+            if answer.headers.defects:  # and one with lines that are no headers
+                raise http.client.HTTPException("the head holds a line that is no header")
         except (OSError, http.client.HTTPException) as error:
             raise _failure(error, self.socket) from error
         self.socket.read_body()
