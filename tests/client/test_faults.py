@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gc
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import httpx2
@@ -24,10 +26,11 @@ from support.wire import Peer, WireServer, refused_url
 from .conftest import ASK
 from .faults import DATE, FAULTS, PAGE, Does, Fault, page
 
-# What a deadline is set to that shall pass; the others are longer than anything takes here.
-SHORT = 0.3
+# What a deadline is set to that shall pass; the others are longer than anything may take here.
+SHORT = 0.25
+LONG = 30.0
 # How much longer than it must something may take on a machine that has other things to do.
-SLACK = 2.5
+SLACK = 6.0
 
 TRANSPORTS = ["http.client", "aiohttp", "httpx2", "httpx2-async", "app", "app-async"]
 
@@ -177,7 +180,7 @@ class App:
 
 def options_of(fault: Fault) -> dict[str, Any]:
     deadlines = {fault.deadline: SHORT} if fault.deadline else {}
-    return {"api_key": "k", "max_retries": 1, "timeout": Timeout(4.0, **deadlines), **fault.options}
+    return {"api_key": "k", "max_retries": 1, "timeout": Timeout(LONG, **deadlines), **fault.options}
 
 
 def told(began: float, stream: Any, error: DuologueError | None, attempts: int | None) -> Seen:
@@ -229,45 +232,51 @@ def stranger() -> ssl.SSLContext:
     return context
 
 
+@contextmanager
+def blocking(transport: str) -> Iterator[Client]:
+    if transport == "http.client":
+        with Client(base_url="http://h/v1") as client:
+            yield client
+    else:
+        with httpx2.Client() as over:
+            yield Client(http_client=over, base_url="http://h/v1")
+
+
 def run_blocking(faults: list[Fault], transport: str, stranger: ssl.SSLContext) -> list[Seen]:
     def one(fault: Fault) -> Seen:
-        options = options_of(fault)
         if transport == "app":
             app = App(fault.does)
-            with Client(app=app, **options) as client:
+            with Client(app=app, **options_of(fault)) as client:
                 return call(fault, client, lambda: app.asked)
         with served(fault.does, stranger) as (url, asked):
-            if transport == "http.client":
-                with Client(base_url=url, **options) as client:
-                    return call(fault, client, asked)
-            with httpx2.Client(verify=trusting) as over:
-                return call(fault, Client(http_client=over, base_url=url, **options), asked)
+            return call(fault, root.with_options(base_url=url, **options_of(fault)), asked)
 
-    trusting = ssl.create_default_context()
-    with ThreadPoolExecutor(len(faults)) as pool:
+    with blocking(transport) as root, ThreadPoolExecutor(len(faults)) as pool:
         return list(pool.map(one, faults))
 
 
-def run_asynchronous(faults: list[Fault], transport: str, stranger: ssl.SSLContext) -> list[Seen]:
+@asynccontextmanager
+async def asynchronous(transport: str) -> AsyncIterator[AsyncClient]:
+    if transport == "aiohttp":
+        async with AsyncClient(base_url="http://h/v1") as client:
+            yield client
+    else:
+        over = httpx2.AsyncClient()
+        async with over, AsyncClient(http_client=over, base_url="http://h/v1") as client:
+            yield client
+
+
+async def run_asynchronous(faults: list[Fault], transport: str, stranger: ssl.SSLContext) -> list[Seen]:
     async def one(fault: Fault) -> Seen:
-        options = options_of(fault)
         if transport == "app-async":
             app = App(fault.does)
-            async with AsyncClient(app=app, **options) as client:
+            async with AsyncClient(app=app, **options_of(fault)) as client:
                 return await acall(fault, client, lambda: app.asked)
         with served(fault.does, stranger) as (url, asked):
-            if transport == "aiohttp":
-                async with AsyncClient(base_url=url, **options) as client:
-                    return await acall(fault, client, asked)
-            over = httpx2.AsyncClient(verify=trusting)
-            async with over, AsyncClient(http_client=over, base_url=url, **options) as client:
-                return await acall(fault, client, asked)
+            return await acall(fault, root.with_options(base_url=url, **options_of(fault)), asked)
 
-    async def every() -> list[Seen]:
+    async with asynchronous(transport) as root:
         return await asyncio.gather(*map(one, faults))
-
-    trusting = ssl.create_default_context()
-    return asyncio.run(every())
 
 
 @pytest.fixture(scope="module")
@@ -278,8 +287,14 @@ def matrix(stranger: ssl.SSLContext) -> Callable[[str], dict[str, Seen]]:
     def over(transport: str) -> dict[str, Seen]:
         if transport not in done:
             faults = [fault for fault in FAULTS if applies(fault, transport)]
-            run = run_blocking if transport in ("http.client", "httpx2", "app") else run_asynchronous
-            seen = run(faults, transport, stranger)
+            with warnings.catch_warnings():
+                if "httpx2" in transport:  # where a handshake fails it leaves the socket to the collector
+                    warnings.filterwarnings("ignore", "unclosed <ssl.SSLSocket", ResourceWarning)
+                if transport in ("http.client", "httpx2", "app"):
+                    seen = run_blocking(faults, transport, stranger)
+                else:
+                    seen = asyncio.run(run_asynchronous(faults, transport, stranger))
+                gc.collect()
             done[transport] = {fault.id: one for fault, one in zip(faults, seen, strict=True)}
         return done[transport]
 
@@ -296,12 +311,17 @@ def expected_seconds(fault: Fault) -> float:
     return waits + passing * SHORT + fault.does.first
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
+@pytest.mark.parametrize(
+    ("fault", "transport"),
+    [
+        pytest.param(fault, transport, id=f"{transport}: {fault.id}")
+        for transport in TRANSPORTS
+        for fault in FAULTS
+        if applies(fault, transport)
+    ],
+)
 def test_what_happens_when(fault: Fault, transport: str, matrix: Callable[[str], dict[str, Seen]]) -> None:
     """Outcome, class, reason, attempts and time are as the table says, whatever carries the bytes."""
-    if not applies(fault, transport):
-        pytest.skip("this cannot happen here")
     seen = matrix(transport)[fault.id]
     detail = seen.detail if seen.detail in fault.detail.split(" or ") else fault.detail
     attempts = fault.attempts if seen.attempts is None else seen.attempts

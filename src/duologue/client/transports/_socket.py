@@ -181,9 +181,7 @@ def connect(
         connection.connect()
         sock = connection.sock
         if route.scheme == "https":
-            sock.settimeout(_left(moment, time.monotonic()))
-            sock.getpeername()  # raises for one that is lost already, which wrap_socket would leave open
-            sock = tls().wrap_socket(sock, server_hostname=route.host)
+            sock = _wrapped(sock, tls(), route.host, moment)
     except TimeoutError:
         connection.close()
         raise deadlines.passed("connect", time.monotonic()) from None
@@ -200,6 +198,21 @@ def connect(
     connection.sock = timed
     connection.auto_open = 0  # a connection that is lost is this package's affair
     return connection, timed
+
+
+def _wrapped(sock: socket.socket, context: ssl.SSLContext, host: str, moment: float | None) -> ssl.SSLSocket:
+    sock.settimeout(_left(moment, time.monotonic()))
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except OSError as error:
+        # Some releases of Python leave it open where the connection was lost before the handshake.
+        trace = error.__traceback__
+        while trace is not None:
+            half = trace.tb_frame.f_locals.get("self")
+            if isinstance(half, ssl.SSLSocket):
+                half.close()
+            trace = trace.tb_next
+        raise
 
 
 def _left(moment: float | None, now: float) -> float | None:

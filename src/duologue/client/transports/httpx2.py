@@ -4,9 +4,10 @@ Pool, proxies, TLS, headers and hooks are that client's; deadlines and everythin
 of this package. Redirects are not followed. Whoever made the client closes it, and an asynchronous one is
 for one event loop only.
 
-Blocking reads go by the timeouts of httpx2, each for itself: a head that drips may take longer than
-`headers`. What bounds a body as a whole, `total` and `idle_content`, is kept by a thread that closes the
-connection; over HTTP/2, where other answers share it, they are looked at when bytes come.
+While it connects httpx2 keeps the time, for each step by itself: address, handshake and tunnel may take
+`connect` each. So do blocking reads: a head that drips may take longer than `headers`. What bounds a body as
+a whole, `total` and `idle_content`, is kept there by a thread that closes the connection; over HTTP/2, where
+other answers share it, they are looked at when bytes come.
 """
 
 from __future__ import annotations
@@ -151,19 +152,22 @@ class AsyncHttpx2Transport:
     async def send(self, request: Request, deadlines: Deadlines) -> _AsyncResponse:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
         phase, connected = _CONNECTING, time.monotonic()
-        timeout = asyncio.timeout_at(loop_time(deadlines, "connect"))
+        # To be cancelled while it connects makes httpx2 leave the socket open: it has to see to that itself.
+        timeouts = _timeouts(deadlines, phase, connected)
+        timeout = asyncio.timeout_at(at_loop_time(deadlines.until))
 
         async def trace(event: str, info: Any) -> None:
             nonlocal phase, connected
             if _stands(event, info):
                 phase, connected = "headers", time.monotonic()
+                timeouts.clear()
                 timeout.reschedule(loop_time(deadlines, "headers"))
 
-        asked = _request(self._client, request, {"timeout": {}, "trace": trace})
+        asked = _request(self._client, request, {"timeout": timeouts, "trace": trace})
         try:
             async with timeout:
                 answer = await self._client.send(asked, stream=True, follow_redirects=False)
-        except TimeoutError:
+        except (TimeoutError, httpx2.TimeoutException):
             raise deadlines.passed(phase, time.monotonic()) from None
         except _ERRORS as error:
             raise _failure(error, phase) from error
