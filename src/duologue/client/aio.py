@@ -91,6 +91,10 @@ class AsyncClient(BaseClient[AsyncTransport]):
         from .call import Ask, Read, Release
 
         transport = self._carrier.get()
+        if self._gate is not None:
+            from .pacing import AsyncPaced
+
+            transport = AsyncPaced(transport, self._gate)
         try:
             step = next(plan)
             while True:

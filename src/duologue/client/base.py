@@ -13,6 +13,8 @@ from .options import ApiKey, ClientOptions, Options, Timeout, omit, public_url, 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from .pacing import Gate
+
 __all__ = ["BaseClient", "Carrier", "checked_key", "checked_network", "over_httpx2"]
 
 T = TypeVar("T")
@@ -40,10 +42,12 @@ class BaseClient(Generic[T]):
 
     _options: Options
     _carrier: Carrier[T]
+    _gate: Gate | None
 
     def __init__(self, options: ClientOptions, make: Callable[[], T], *, in_process: bool) -> None:
         self._options = resolve(options, os.environ, in_process=in_process)
         self._carrier = Carrier(make)
+        self._gate = _gate(self._options)
 
     @property
     def api_key(self) -> ApiKey | None:
@@ -83,6 +87,7 @@ class BaseClient(Generic[T]):
         copy = object.__new__(type(self))
         copy._options = self._options.updated(options)
         copy._carrier = self._carrier
+        copy._gate = _gate(copy._options) if "max_concurrency" in options else self._gate
         return copy
 
     copy = with_options
@@ -94,6 +99,14 @@ class BaseClient(Generic[T]):
         """The key for one call, from the function that gives it if there is one."""
         key = self._options.api_key
         return key() if callable(key) else key
+
+
+def _gate(options: Options) -> Gate | None:
+    if options.max_concurrency is None:
+        return None
+    from .pacing import Gate
+
+    return Gate(options.max_concurrency)
 
 
 def checked_key(key: Any) -> str | None:

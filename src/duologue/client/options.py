@@ -158,6 +158,11 @@ class ClientOptions(TypedDict, total=False):
     on_truncated: Literal["raise", "return"]
     """What a stream that ends too early does: raise, the default, or just end."""
 
+    max_concurrency: int | None
+    """At most so many requests at once, streams that are being read included, over this client and its copies; a
+    copy with a number of its own counts for itself. Further ones wait their turn, and so do those that would go
+    over the limits that the server tells in its `x-ratelimit-…` headers. Default None: neither."""
+
     max_event_bytes: int
     """The largest event of a stream. Default 32 MiB."""
 
@@ -181,6 +186,7 @@ class Options(NamedTuple):
     dialect: Dialect = "repair"
     send_reasoning: bool = False
     on_truncated: Literal["raise", "return"] = "raise"
+    max_concurrency: int | None = None
     max_event_bytes: int | None = None
     max_response_bytes: int = MAX_RESPONSE_BYTES
 
@@ -213,6 +219,8 @@ class Options(NamedTuple):
     def _check(self) -> None:
         if not isinstance(self.max_retries, int) or self.max_retries < 0:
             raise DuologueError("max_retries must be a number from 0; 0 sends every request once.")
+        if self.max_concurrency is not None and not is_count(self.max_concurrency):
+            raise DuologueError("max_concurrency must be a number from 1, or None for no limit.")
         if self.on_truncated not in ("raise", "return"):
             raise DuologueError('on_truncated must be "raise" or "return".')
         if self.dialect not in DIALECTS:
@@ -265,6 +273,11 @@ def resolve(given: ClientOptions, environ: Mapping[str, str], *, in_process: boo
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values = {option: environ.get(variable) for option, variable in _ENVIRONMENT.items()}
     return {option: value for option, value in values.items() if value}
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number from 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def public_url(url: str) -> str:

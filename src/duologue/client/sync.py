@@ -89,6 +89,10 @@ class Client(BaseClient[Transport]):
         from .call import Ask, Read, Release
 
         transport = self._carrier.get()
+        if self._gate is not None:
+            from .pacing import Paced
+
+            transport = Paced(transport, self._gate)
         try:
             step = next(plan)
             while True:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-__all__ = ["MAX_ASKED_S", "MAX_RETRIES", "Failure", "Send", "Sleep", "attempts"]
+__all__ = ["MAX_ASKED_S", "MAX_RETRIES", "Failure", "Send", "Sleep", "attempts", "wait_asked"]
 
 MAX_RETRIES = 2  # unless the caller says otherwise
 MAX_ASKED_S = 120.0  # a server that asks for a longer wait is not asked again
@@ -74,7 +74,7 @@ def attempts(
         failure = yield Send(retry, server)
         if failure is None or retry == max_retries:
             return
-        asked[server] = _asked(failure.headers, wall)
+        asked[server] = wait_asked(failure.headers, wall)
         if not _again(failure, elsewhere=following != server):
             return
         delay = asked[following]
@@ -99,7 +99,7 @@ def _backoff(retry: int, random: float) -> float:
     return min(FIRST_DELAY_S * 2.0 ** min(retry, 8), LAST_DELAY_S) * (1 - JITTER * random)
 
 
-def _asked(headers: Mapping[str, str], wall: Callable[[], float]) -> float | None:
+def wait_asked(headers: Mapping[str, str], wall: Callable[[], float]) -> float | None:
     """The seconds that the server asks to wait; None where it asks for none, or for nonsense."""
     seconds = _number(headers.get("retry-after-ms"), 0.001)
     if seconds is None:

@@ -1,0 +1,160 @@
+"""How fast requests may go: what a server tells of its limits, and when the next request is due.
+
+- While more than a tenth of a limit is left, requests go as they come.
+- The last tenth is spread evenly over the time until the limit resets. That suits a limit that begins anew at a
+  fixed moment, and one that refills all the time: there it is the pace at which no more is used than comes back.
+- With nothing left, none goes until the reset, or until another answer says that there is something left.
+- After a 429 or a 503 with `retry-after`, none goes until then.
+- A wait of more than `MAX_ASKED_S` is not begun: the request goes, and the server says what there is to say.
+
+Requests on their way are taken as not yet counted by the server: it is better to wait for their answers than to
+be refused. The clocks are passed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from .retry import MAX_ASKED_S, wait_asked
+
+__all__ = ["SPARE", "Kind", "Pace", "RateLimit", "rate_limit"]
+
+# The part of a limit that is spread over the time until it resets.
+SPARE = 0.1
+
+Kind = Literal["requests", "tokens"]
+
+_UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(rf"(?:{_PART.pattern})+")
+
+# A reset from here on is no number of seconds to wait but a moment, in Unix seconds or in milliseconds.
+_MOMENT_S, _MOMENT_MS = 1e9, 1e12
+
+_REFUSALS = frozenset({429, 503})
+
+
+class RateLimit(NamedTuple):
+    """One limit as an answer tells it: what is left, for how many seconds until it resets, of how much."""
+
+    remaining: float
+    reset: float
+    limit: float | None = None
+
+
+def rate_limit(headers: Mapping[str, str], kind: Kind, wall: Callable[[], float]) -> RateLimit | None:
+    """The limit in `x-ratelimit-remaining-…`, `-reset-…` and `-limit-…`; None where it is not told.
+
+    A reset is a duration (`6m0s`, `12ms`), a number of seconds, or a moment in Unix time. `wall` tells the time.
+    """
+    remaining = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
+    reset = _seconds(headers.get(f"x-ratelimit-reset-{kind}"), wall)
+    if remaining is None or reset is None:
+        return None
+    return RateLimit(remaining, reset, _number(headers.get(f"x-ratelimit-limit-{kind}")))
+
+
+class Pace:
+    """When the next request to one server is due."""
+
+    def __init__(self) -> None:
+        self._meters: Mapping[Kind, _Meter] = {"requests": _Meter(1.0), "tokens": _Meter(None)}
+        self._not_before = 0.0
+        self._last = 0.0
+        self._unheard = 0  # requests on their way, of which no head has come
+
+    def delay(self, now: float) -> float:
+        """How many seconds from `now` the next request is due; 0 for now."""
+        waits = [meter.delay(now, self._last) for meter in self._meters.values()]
+        return max(0.0, self._not_before - now, *waits)
+
+    def sent(self, now: float) -> None:
+        """A request goes."""
+        self._last = now
+        self._unheard += 1
+        for meter in self._meters.values():
+            meter.spend()
+
+    def lost(self) -> None:
+        """No answer has come to a request."""
+        self._unheard -= 1
+
+    def heard(
+        self, status: int, headers: Mapping[str, str], sent: float, now: float, wall: Callable[[], float]
+    ) -> None:
+        """The head of the answer to the request that went at `sent`."""
+        self._unheard -= 1
+        for kind, meter in self._meters.items():
+            reading = rate_limit(headers, kind, wall)
+            if reading is not None:
+                meter.read(reading, sent, now, self._unheard)
+        asked = wait_asked(headers, wall) if status in _REFUSALS else None
+        if asked is not None and asked <= MAX_ASKED_S:
+            self._not_before = max(self._not_before, now + asked)
+
+
+class _Meter:
+    """What is left of one limit. What a request costs is 1, or else is learned from what the answers tell."""
+
+    def __init__(self, cost: float | None) -> None:
+        self._learns = cost is None
+        self._cost = cost or 0.0
+        self._limit: float | None = None
+        self._left = 0.0
+        self._until = 0.0  # when it resets; before the first answer nothing is known
+        self._as_of = 0.0  # when the answer came that `_left` goes by
+        self._told: float | None = None  # what it told, and how many answers have come since
+        self._answers = 0
+
+    def delay(self, now: float, last: float) -> float:
+        rest = self._until - now
+        if not 0 < rest <= MAX_ASKED_S:
+            return 0.0
+        if self._left <= 0 or self._left < self._cost:
+            return rest
+        if self._limit is None or self._left > SPARE * self._limit:
+            return 0.0
+        return last + rest * self._cost / self._left - now
+
+    def spend(self) -> None:
+        self._left -= self._cost
+
+    def read(self, reading: RateLimit, sent: float, now: float, unheard: int) -> None:
+        self._answers += 1
+        self._limit = reading.limit or self._limit
+        newer = sent >= self._as_of or now >= self._until
+        if newer and self._learns:
+            self._learn(reading)
+        left = reading.remaining - unheard * self._cost
+        if newer:
+            self._left, self._as_of = left, now
+            self._told, self._answers = reading.remaining, 0
+        else:  # on its way beside the one that is gone by: which of both is later, nobody knows
+            self._left = min(self._left, left)
+        self._until = now + reading.reset
+
+    def _learn(self, reading: RateLimit) -> None:
+        before = self._limit if self._told is None else self._told
+        if before is not None and before > reading.remaining:
+            each = (before - reading.remaining) / self._answers
+            self._cost = (self._cost + each) / 2 if self._cost else each
+
+
+def _seconds(text: str | None, wall: Callable[[], float]) -> float | None:
+    if text and _DURATION.fullmatch(text):
+        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    number = _number(text)
+    if number is None or number < _MOMENT_S:
+        return number
+    return max(0.0, number * (0.001 if number >= _MOMENT_MS else 1.0) - wall())
+
+
+def _number(text: str | None) -> float | None:
+    """A number from 0; None for anything else, NaN and infinity among it."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
