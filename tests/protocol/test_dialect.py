@@ -295,3 +295,38 @@ def test_an_identity_that_changes_back_and_forth() -> None:
     )
     assert {chunk.id for chunk in reader.feed(body)} == {"c0"}
     assert [str(d) for d in reader.deviations] == [f"id-changes (event 3): {RULES['id-changes'].text}"]
+
+
+ODD = [None, "", 0, -1, 1.5, True, "x", [], {}, [None], {"a": 1}, "assistant", "{}", [{"index": 0}], 10**30]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of everything in a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inside for place in places(item, (*path, key)))]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(STREAMS), st.sampled_from(["repair", "strict", "off"]), st.data())
+def test_whatever_stands_in_a_field_there_is_one_outcome(answer: Answer, dialect: Dialect, data: Any) -> None:
+    """No rule lets an exception out, and none makes unreadable what could be read without it."""
+    events = answer.body.split(b"\n\n")
+    numbers = [
+        at for at, event in enumerate(events) if event.startswith(b"data: {") and _is_strict(event[6:])
+    ]
+    if not numbers:
+        return
+    for at in data.draw(st.lists(st.sampled_from(numbers), min_size=1, max_size=3)):
+        value = json.loads(events[at][6:])
+        *path, last = data.draw(st.sampled_from([place for place in places(value) if place]))
+        holder = value
+        for step in path:
+            holder = holder[step]
+        holder[last] = data.draw(st.sampled_from(ODD))
+        events[at] = b"data: " + json.dumps(value).encode()
+    body = b"\n\n".join(events)
+    read = Read(answer, body, dialect=dialect)
+    assert read.reader.outcome is not None
+    assert all(encode(chunk) for chunk in read.chunks)
+    if dialect == "repair" and Read(answer, body, dialect="off").reader.outcome == "complete":
+        assert read.reader.outcome == "complete"

@@ -69,19 +69,29 @@ def _legacy(choice: dict[str, Any]) -> Fix | None:
     tokens, numbers = logprobs.get("tokens"), logprobs.get("token_logprobs")
     if not isinstance(tokens, list) or not isinstance(numbers, list) or len(tokens) != len(numbers):
         return None
+    if not all(map(_is_entry, tokens, numbers)):
+        return None
     given = logprobs.get("top_logprobs")
     tops: list[Any] = given if isinstance(given, list) else []
 
     def fix() -> None:
         logprobs["content"] = [
             _entry(token, number)
-            | {"top_logprobs": [_entry(*pair) for pair in top.items()] if isinstance(top, dict) else []}
+            | {"top_logprobs": [_entry(*pair) for pair in _pairs(top) if _is_entry(*pair)]}
             for token, number, top in zip_longest(tokens, numbers, tops[: len(tokens)])
         ]
         if isinstance(given, list):
             del logprobs["top_logprobs"]  # a name that means something else in the new shape
 
     return fix
+
+
+def _is_entry(token: Any, logprob: Any) -> bool:
+    return isinstance(token, str) and (logprob is None or isinstance(logprob, (int, float)))
+
+
+def _pairs(top: Any) -> list[tuple[str, Any]]:
+    return list(top.items()) if isinstance(top, dict) else []
 
 
 def _entry(token: Any, logprob: Any) -> dict[str, Any]:
@@ -98,16 +108,20 @@ def _no_logprob(choice: dict[str, Any]) -> Fix | None:
 
 def _id_in_function(call: dict[str, Any]) -> Fix | None:
     function = call.get("function")
-    if call.get("id") or not isinstance(function, dict) or not function.get("id"):
+    if call.get("id") or not isinstance(function, dict):
         return None
-    return lambda: call.update(id=function["id"])
+    inner = function.get("id")
+    return (lambda: call.update(id=inner)) if inner and isinstance(inner, str) else None
 
 
 def _arguments(call: dict[str, Any]) -> Fix | None:
     function = call.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("arguments"), (dict, list)):
         return None
-    text = json.dumps(function["arguments"], ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = json.dumps(function["arguments"], ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return None
     return lambda: function.update(arguments=text)
 
 
