@@ -8,7 +8,7 @@ import pytest
 from duologue.engines.local import LocalEngine
 from duologue.engines.local.gguf import GGUFError
 from duologue.engines.local.model import Model
-from support.gguf_writer import BF16, F16, F32, Q8_0
+from support.gguf_writer import BF16, F16, F32, LETTERS, Q8_0
 
 REFUSED = {
     "another architecture": (
@@ -18,6 +18,19 @@ REFUSED = {
     "no architecture": ({"general.architecture": None}, "general.architecture is missing"),
     "no chat template": ({"tokenizer.chat_template": None}, "has no chat template.*instruct"),
     "a template that does not parse": ({"tokenizer.chat_template": "{% for %}"}, "does not parse"),
+    "a template that is nested too deeply": (
+        {"tokenizer.chat_template": "{{ " + "(" * 9999 + ")" * 9999 + " }}"},
+        "does not parse .maximum recursion depth",
+    ),
+    "a template with too many blocks": (
+        {"tokenizer.chat_template": "{% for a in b %}" * 60 + "{% endfor %}" * 60},
+        "does not parse",
+    ),
+    "a template without end": ({"tokenizer.chat_template": "{{ a }}" * 99_999}, "template of 699993 char"),
+    "control tokens without end": (
+        {"tokenizer.ggml.tokens": [*LETTERS, "<s>", "</s>" * 99_999, "th", "Ġth"]},
+        "control tokens of more than 262144 characters",
+    ),
     "another kind of tokenizer": ({"tokenizer.ggml.model": "llama"}, "'llama' tokenizer.*gpt-2, .*qwen2"),
     "another family of tokenizers": ({"tokenizer.ggml.pre": "tekken"}, "family 'tekken'"),
     "no tokens": ({"tokenizer.ggml.tokens": None}, "tokenizer.ggml.tokens is missing"),
@@ -25,7 +38,10 @@ REFUSED = {
     "types for other tokens": ({"tokenizer.ggml.token_type": [1]}, "type of each token"),
     "a byte without a token": ({"tokenizer.ggml.token_type": [3] + [1] * 259}, "lacks 1 of the 256"),
     "a merge of unknown tokens": ({"tokenizer.ggml.merges": ["q q"]}, "merge 'q q' of unknown tokens"),
-    "no token that ends an answer": ({"tokenizer.ggml.eos_token_id": None}, "no token that ends an answer"),
+    "no token that ends an answer": (
+        {"tokenizer.ggml.eos_token_id": None, "tokenizer.ggml.token_type": [1] * 256 + [3, 4, 1, 1]},
+        "no token that ends an answer",
+    ),
     "an end token out of range": ({"tokenizer.ggml.eos_token_id": 260}, "from 0 to 259"),
     "scaled positions": ({"llama.rope.scaling.type": "yarn"}, r"scaled by 'yarn'.*\[serve,gguf\]"),
     "positions scaled by nothing": ({"llama.rope.scaling.type": "linear"}, "rope.scaling.factor is missing"),
@@ -71,11 +87,22 @@ def test_a_tensor_of_another_kind_of_model_is_refused(plan, tmp_path):
         pytest.param("small  model", None, "small model", id="the file's own name"),
         pytest.param(" ", None, "file", id="the name of the file"),
         pytest.param("small", "mine", "mine", id="the one it is given"),
+        pytest.param("a\x1b[31mb\n\0c", None, "a [31mb c", id="what can be printed of it"),
+        pytest.param("x" * 10_000, None, "x" * 100, id="no more than its beginning"),
     ],
 )
 def test_the_name_it_answers_to(general, given, expected, plan, tmp_path):
     plan.metadata["general.name"] = general
     assert LocalEngine(plan.write(tmp_path), model=given).models == (expected,)
+
+
+@pytest.mark.parametrize("key", [None, "tokenizer.ggml.eot_token_id"], ids=["not named", "named"])
+def test_an_answer_ends_with_every_token_that_is_known_to_end_it(key, plan, tmp_path):
+    """Beside the one that the file names: many files name only one of two."""
+    plan.metadata["tokenizer.ggml.tokens"][256] = "<|im_end|>"
+    if key:
+        plan.metadata[key] = 256
+    assert Model(plan.write(tmp_path)).ends == {256, 257}
 
 
 async def collect(engine, request):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +20,16 @@ __all__ = ["ChatModel", "Model"]
 
 # Metadata keys of tokens that end an answer.
 END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+# Files do not always name them all; these control tokens end an answer wherever they are.
+END_TOKENS = frozenset(
+    (
+        *("</s>", "<eos>", "<end_of_turn>", "<|end|>", "<|end_of_text|>"),
+        *("<|endoftext|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>"),
+    )
+)
+# The most characters of a model's name that count, and the most of a chat template that is compiled.
+MAX_NAME = 100
+MAX_TEMPLATE = 2**18
 # The token by which a model starts to call a tool. Where no tools are on offer it is no answer.
 TOOL_CALL = "<tool_call>"
 
@@ -34,10 +43,12 @@ class ChatModel:
     """
 
     def __init__(self, file: GGUF, tokenizer: Vocabulary, context: int) -> None:
-        self.name = " ".join(file.text("general.name", "").split()) or file.path.stem
+        self.name = _name(file)
         self.context = context
         self.tokenizer = tokenizer
-        self.ends = frozenset(_token(file, key, len(tokenizer)) for key in END_KEYS if key in file.metadata)
+        named = {_token(file, key, len(tokenizer)) for key in END_KEYS if key in file.metadata}
+        known = {tokenizer.special[text] for text in END_TOKENS & tokenizer.special.keys()}
+        self.ends = frozenset(named | (known & tokenizer.control))
         if not self.ends:
             raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
         self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
@@ -72,6 +83,12 @@ class Model(ChatModel):
             return self._weights
 
 
+def _name(file: GGUF) -> str:
+    """The model's name in one line, or else its file's."""
+    given = file.text("general.name", "")[:MAX_NAME]
+    return " ".join("".join(c if c.isprintable() else " " for c in given).split()) or file.path.stem
+
+
 def _token(file: GGUF, key: str, vocabulary: int) -> int:
     return file.integer(key, 0, vocabulary - 1)
 
@@ -87,9 +104,12 @@ def _template(file: GGUF, tokenizer: Vocabulary) -> ChatTemplate:
         else ""
         for name, key in names.items()
     }
+    if len(source) > MAX_TEMPLATE:
+        raise file.error(
+            f"has a chat template of {len(source)} characters, more than {MAX_TEMPLATE}; take another"
+        )
     try:
         return ChatTemplate(source, **tokens)
-    except jinja2.TemplateError as error:
-        raise file.error(
-            f"has a chat template that does not parse ({error.message:.80}); take another"
-        ) from error
+    except Exception as error:  # of Jinja, and of Python for what is nested too deeply
+        reason = " ".join(str(error).split())
+        raise file.error(f"has a chat template that does not parse ({reason:.80}); take another") from error

@@ -13,6 +13,8 @@ __all__ = ["BYTE", "CONTROL", "NORMAL", "USER_DEFINED", "Vocabulary", "byte_lett
 
 # Types of tokens, by their numbers in the file.
 NORMAL, CONTROL, USER_DEFINED, BYTE = 1, 3, 4, 6
+# The most characters that all control and user-defined tokens may have together: they become one pattern.
+MAX_SPECIAL = 2**18
 
 
 class Vocabulary(ABC):
@@ -31,6 +33,8 @@ class Vocabulary(ABC):
         self.special = {
             text: i for i, text in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED) and text
         }
+        if sum(map(len, self.special)) > MAX_SPECIAL:
+            raise file.error(f"has control tokens of more than {MAX_SPECIAL} characters; take another model")
         self.control = frozenset(i for i, kind in enumerate(kinds) if kind == CONTROL)
         self.unused = frozenset(
             i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED, BYTE)
