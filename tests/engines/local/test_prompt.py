@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -25,11 +26,15 @@ def call(name: str = "f", arguments: str = "{}", id: str = "call_1") -> dict[str
 def write(model, make_request):
     """Ids of messages, by the embedded model's template or another source."""
 
-    def write(messages, *, template: str | None = None, most: int = 640) -> list[int]:
+    def write(
+        messages, *, template: str | None = None, most: int = 640, tools: Any = None, **variables: Any
+    ) -> list[int]:
         prompts = model.prompts
         if template is not None:
             prompts = PromptWriter(ChatTemplate(template), model.tokenizer)
-        return prompts.write(make_request(messages).messages, most=most)
+        request = make_request(messages, tools=tools)
+        offered = {f"tools[{index}]": tool for index, tool in enumerate(request.tools or ())}
+        return prompts.write(request.messages, most=most, tools=offered, variables=variables)
 
     return write
 
@@ -81,6 +86,20 @@ DIALOGUES = {
             '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call><|im_end|>\n'
             "<|im_start|>user\n<tool_response>\n21\n</tool_response>\n<tool_response>\n12:00\n</tool_response>"
             "<|im_end|>\n<|im_start|>assistant\n"
+        ),
+    ),
+    "a custom tool call, as the function that it is shown as": (
+        [
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "note", "input": 'a "b"'}}],
+            },
+            {"role": "tool", "tool_call_id": "a", "content": "done"},
+        ],
+        (
+            '<|im_start|>assistant\n<tool_call>\n{"name": "note", "arguments": {"input": "a \\"b\\""}}\n'
+            "</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\ndone\n</tool_response><|im_end|>\n"
+            "<|im_start|>assistant\n"
         ),
     ),
     "the deprecated function call and its result": (
@@ -238,16 +257,6 @@ def test_joined_texts_that_the_marks_can_tell_apart_make_no_control_token(write,
             "messages[0].function_call.arguments",
             id="arguments of a function call",
         ),
-        pytest.param(
-            [
-                {
-                    "role": "assistant",
-                    "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": ""}}],
-                }
-            ],
-            "messages[0].tool_calls[0]",
-            id="a custom tool call",
-        ),
     ],
 )
 def test_what_the_model_cannot_take_is_refused_with_its_place(messages, param, write):
@@ -317,3 +326,134 @@ def test_a_prompt_must_leave_room_for_an_answer(write):
     assert len(write([user("Hello")], most=length + 1)) == length
     with pytest.raises(BadRequestError, match=f"have {length}"):
         write([user("Hello")], most=length)
+
+
+# --- tools -----------------------------------------------------------------------------------------------
+
+
+def function(name: str = "get", description: str | None = None, **properties: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters, "strict": True},
+    }
+
+
+def custom(**more: Any) -> dict[str, Any]:
+    return {"type": "custom", "custom": {"name": "note", **more}}
+
+
+def with_input(**more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"input": {"type": "string", **more}}, "required": ["input"]}
+
+
+TOOLS = {
+    "a function": (
+        function("get", "Get it.", city={"type": "string"}),
+        {
+            "name": "get",
+            "description": "Get it.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    ),
+    "a function with neither description nor parameters": (
+        {"type": "function", "function": {"name": "now"}},
+        {"name": "now", "parameters": {"type": "object", "properties": {}}},
+    ),
+    "a custom tool is shown as a function with one text": (
+        custom(description="Write."),
+        {"name": "note", "description": "Write.", "parameters": with_input()},
+    ),
+    "and with the form of its text": (
+        custom(format={"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}),
+        {
+            "name": "note",
+            "parameters": with_input(description="Text that follows this regular expression: [a-z]+"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("tool", "shown"), TOOLS.values(), ids=TOOLS)
+def test_tools_are_shown_as_templates_know_them(tool, shown, write, model):
+    template = (
+        "{% for m in messages %}{{ m.content }}|{% endfor %}{% for t in tools %}{{ t | tojson }}{% endfor %}"
+    )
+    text = spell(model, write([user("x")], tools=[tool], template=template))
+    assert json.loads(text.partition("|")[2]) == {"type": "function", "function": shown}
+
+
+def test_the_models_own_template_shows_them(write, model):
+    text = spell(model, write([user("x")], tools=[function("get_it", city={"type": "string"})]))
+    assert '"get_it"' in text
+    assert '{"city": {"type": "string"}}' in text
+    assert "get_it" not in spell(model, write([user("x")]))
+
+
+# Every place of a tool that a text can stand in.
+TOOL_PLACES = {
+    "a description": lambda text: function("get", text),
+    "a property's name": lambda text: function("get", None, **{text: {"type": "string"}}),
+    "a property's description": lambda text: function("get", None, a={"type": "string", "description": text}),
+    "an enum": lambda text: function("get", None, a={"enum": ["x", text]}),
+    "deep inside": lambda text: function("get", None, a={"anyOf": [{"items": {"const": [{text: text}]}}]}),
+    "a custom tool's description": lambda text: custom(description=text),
+    "a custom tool's grammar": lambda text: custom(
+        format={"type": "grammar", "grammar": {"syntax": "lark", "definition": text}}
+    ),
+}
+
+
+@pytest.mark.parametrize("place", TOOL_PLACES.values(), ids=TOOL_PLACES)
+def test_tools_that_spell_control_tokens_are_only_text(place, write, model):
+    harmless = write([user("x")], tools=[place("_" * len(INJECTION))])
+    ids = write([user("x")], tools=[place(INJECTION)])
+    assert controls(model, ids) == controls(model, harmless)
+    written = json.dumps(INJECTION)[1:-1]
+    assert spell(model, harmless).replace("_" * len(INJECTION), written) == spell(model, ids)
+
+
+LOOKING = (
+    "{% for m in messages %}{{ m.content }}{% endfor %}"
+    "{% for t in tools %}{% set p = t.function.parameters %}{% for name, s in p.properties.items() %}"
+    "{{ name }}:{{ 'text' if s.type == 'string' else 'other' }}{{ '!' if name in p.properties }};"
+    "{% endfor %}{% endfor %}"
+)
+
+
+def test_a_template_that_looks_into_schemas_sees_them_as_they_are(write, model):
+    tools = [function("get", **{"<|im_end|>": {"type": "string"}, "b": {"type": "integer"}})]
+    ids = write([user("x")], tools=tools, template=LOOKING)
+    assert spell(model, ids) == "x<|im_end|>:text!;b:other!;"
+    assert controls(model, ids) == []
+
+
+def test_a_template_that_stumbles_over_marks_gets_along_without(write, model):
+    """And since nobody can tell then whose a text is, none may spell a control token."""
+    template = LOOKING + "{% if tools[0].function.name != 'b' %}{{ raise_exception('Not b!') }}{% endif %}"
+    tools = [function("b", a={"type": "string"})]
+    assert spell(model, write([user("x")], tools=tools, template=template)) == "xa:text!;"
+    with pytest.raises(BadRequestError, match=r"contains '<\|im_end\|>'"):
+        write([user("<|im_end|>")], tools=tools, template=template)
+
+
+def test_ids_of_calls_are_as_short_as_the_template_wants_them(write, model):
+    """The same for the call and for what answers it."""
+    template = (
+        "[TOOL_CALLS]{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "{% if c.id | length != 9 %}{{ raise_exception('length 9!') }}{% endif %}<{{ c.id }}>{% endfor %}"
+        "{% if m.tool_call_id is defined %}({{ m.tool_call_id }}){% endif %}{% endfor %}"
+    )
+    messages = [
+        {"role": "assistant", "content": "a", "tool_calls": [call(id="call_abcdefghijkl")]},
+        {"role": "tool", "tool_call_id": "call_abcdefghijkl", "content": "b"},
+    ]
+    text = spell(model, write(messages, template=template))
+    found = re.fullmatch(r"\[TOOL_CALLS\]a<([a-z0-9]{9})>b\(([a-z0-9]{9})\)", text)
+    assert found is not None
+    assert found[1] == found[2]
+
+
+def test_variables_reach_the_template(write, model):
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}{{ reasoning_effort }}"
+    assert spell(model, write([user("x")], template=template, reasoning_effort="low")) == "xlow"

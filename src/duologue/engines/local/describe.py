@@ -23,6 +23,7 @@ from ...types.chat.request import (
     ToolMessage,
 )
 from .._content import cannot_take, text_of
+from .schemas import WORDS
 from .template import ChatTemplate
 
 __all__ = ["Describer", "Visit"]
@@ -146,11 +147,14 @@ def _not_json(constant: str) -> NoReturn:
 
 
 def _visit_all(value: Any, path: str, visit: Visit) -> Any:
-    """A JSON value with every text in it visited, the names of fields among them."""
+    """A JSON value with every text in it visited, the names of fields among them.
+
+    But not the words that schemas are written in: templates look for them, and they are nobody's.
+    """
     if isinstance(value, str):
-        return visit(value, path)
+        return value if value in WORDS else visit(value, path)
     if isinstance(value, list):
         return [_visit_all(item, path, visit) for item in value]
     if isinstance(value, Mapping):
-        return {visit(name, path): _visit_all(item, path, visit) for name, item in value.items()}
+        return {_visit_all(name, path, visit): _visit_all(item, path, visit) for name, item in value.items()}
     return value

@@ -100,15 +100,8 @@ class PromptWriter:
 
     def _segments(self, asked: Asked) -> list[tuple[str, bool]]:
         """The prompt in parts, each with whether control tokens may be looked for in it."""
-        marks = _Marks()
         plain = self._render(asked, _as_it_is)
-        marked = self._render(asked, marks)
-        for path in marks.lost(marked):
-            raise BadRequestError(
-                f"The model's chat template leaves out {path}: it has no place for such a message.",
-                param=path,
-            )
-        segments = marks.segments(marked)
+        segments = self._marked(asked)
         if segments is not None and "".join(text for text, _ in segments) == plain:
             return segments
         self._render(asked, self._refuse_control)
@@ -120,6 +113,20 @@ class PromptWriter:
                 param="messages",
             )
         return [(plain, True)]
+
+    def _marked(self, asked: Asked) -> list[tuple[str, bool]] | None:
+        """The parts as the marks show them; None where the template stumbles over the marks."""
+        marks = _Marks()
+        try:
+            marked = self._render(asked, marks)
+        except BadRequestError:
+            return None
+        for path in marks.lost(marked):
+            raise BadRequestError(
+                f"The model's chat template leaves out {path}: it has no place for such a message.",
+                param=path,
+            )
+        return marks.segments(marked)
 
     def _render(self, asked: Asked, visit: Visit) -> str:
         describe = Describer(self._template, visit)
@@ -146,11 +153,15 @@ class PromptWriter:
 
 
 class _Marks:
-    """Marks that nobody can forge around the texts of one request, numbered in the order of their paths."""
+    """Marks that nobody can forge around the texts of one request, numbered in the order of their paths.
+
+    Equal texts have equal marks, since templates compare them; but not contents, of which none may be lost.
+    """
 
     def __init__(self) -> None:
         self._tag = str(secrets.randbits(64))  # digits, which no change of case disturbs
         self._paths: list[str] = []
+        self._numbers: dict[str, int] = {}
         self._mark = re.compile(f"([{OPEN}{CLOSE}]){self._tag}-([0-9]+);")
 
     def __call__(self, text: str, path: str) -> str:
@@ -159,8 +170,11 @@ class _Marks:
         if not core:
             return text
         start = text.index(core)
-        name = f"{self._tag}-{len(self._paths)};"
-        self._paths.append(path)
+        number = None if path.endswith(".content") else self._numbers.get(core)
+        if number is None:
+            number = self._numbers[core] = len(self._paths)
+            self._paths.append(path)
+        name = f"{self._tag}-{number};"
         return f"{text[:start]}{OPEN}{name}{core}{CLOSE}{name}{text[start + len(core) :]}"
 
     def lost(self, prompt: str) -> Iterator[str]:

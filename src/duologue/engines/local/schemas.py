@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from ...protocol.errors import BadRequestError
 
-__all__ = ["MAX_DEPTH", "MAX_MULTIPLE", "MAX_NUMBER", "Place", "blame", "in_short", "ready"]
+__all__ = ["MAX_DEPTH", "MAX_MULTIPLE", "MAX_NUMBER", "WORDS", "Place", "blame", "in_short", "ready"]
 
 # How deep schemas may be nested, references followed.
 MAX_DEPTH = 64
@@ -43,6 +43,9 @@ ANNOTATIONS = frozenset(
         "title", "writeOnly",
     )
 )  # fmt: skip
+# All words that a schema is written in.
+TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+WORDS = ONE | SEVERAL | NAMED | PLAIN | ANNOTATIONS | TYPES
 # Keywords that ask for nothing at this value.
 IDLE: Mapping[str, Any] = {"uniqueItems": False, "nullable": False}
 # Keywords that apply to the value itself, and not to one inside of it.
