@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import runpy
@@ -41,10 +42,9 @@ class Read:
     def told(self) -> tuple[Any, ...]:
         """All that a caller can know of it."""
         reader = self.reader
-        completion = reader.completion.to_dict() if reader.completion is not None else None
-        chunks = [chunk.to_dict() for chunk in self.chunks]
+        raws = [chunk.wire.raw for chunk in self.chunks]
         error = (type(reader.error), str(reader.error))
-        return reader.outcome, reader.deviations, completion, chunks, error
+        return reader.outcome, reader.deviations, reader.completion, self.chunks, raws, error
 
 
 @each_stream
@@ -322,7 +322,7 @@ def test_whatever_stands_in_a_field_there_is_one_outcome(answer: Answer, dialect
         holder = value
         for step in path:
             holder = holder[step]
-        holder[last] = data.draw(st.sampled_from(ODD))
+        holder[last] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
         events[at] = b"data: " + json.dumps(value).encode()
     body = b"\n\n".join(events)
     read = Read(answer, body, dialect=dialect)

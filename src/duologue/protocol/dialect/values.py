@@ -87,7 +87,8 @@ def _legacy(choice: dict[str, Any]) -> Fix | None:
 
 
 def _is_entry(token: Any, logprob: Any) -> bool:
-    return isinstance(token, str) and (logprob is None or isinstance(logprob, (int, float)))
+    number = isinstance(logprob, (int, float)) and not isinstance(logprob, bool)
+    return isinstance(token, str) and (number or logprob is None)
 
 
 def _pairs(top: Any) -> list[tuple[str, Any]]:
