@@ -57,7 +57,9 @@ class TimedSocket:
     """What `http.client` takes for a socket.
 
     It is closed by `shut` alone: `http.client` closes a socket whose answer says `Connection: close` before
-    that answer has been read.
+    that answer has been read. Any thread may do so. While another one waits for bytes the connection is only
+    shut down, which wakes it, and that thread closes the descriptor: the system gives a closed descriptor to
+    the next connection that is opened, and the bytes of that one would be read.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -65,6 +67,8 @@ class TimedSocket:
         self.ended = False  # the other side has closed its end
         self.by: float | None = None  # when a body is given up, whatever comes
         self._socket = sock
+        self._busy = False  # a thread sends or receives
+        self._shut = False
         self._deadlines = Deadlines()
         self._phase: Phase = "headers"
         self._since = 0.0
@@ -88,13 +92,21 @@ class TimedSocket:
 
     def sendall(self, data: bytes) -> None:
         """Send all of `data`."""
-        self._arm()
-        self._socket.sendall(data)
+        self._busy = True
+        try:
+            self._arm()
+            self._socket.sendall(data)
+        finally:
+            self._rest()
 
     def recv_into(self, buffer: WriteableBuffer) -> int:
         """Receive what there is, at least one byte; 0 at the end."""
-        self._arm()
-        count = self._socket.recv_into(buffer)
+        self._busy = True
+        try:
+            self._arm()
+            count = self._socket.recv_into(buffer)
+        finally:
+            self._rest()
         self.received += count
         self.ended = not count
         return count
@@ -120,13 +132,22 @@ class TimedSocket:
 
     def shut(self) -> None:
         """Close the connection at once; a thread that waits for its bytes wakes up."""
+        self._shut = True
         try:
-            self._socket.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # for TLS, too, below its layer
         except OSError:  # the other side was faster
             pass
-        self._socket.close()
+        if not self._busy:
+            self._socket.close()
+
+    def _rest(self) -> None:
+        self._busy = False
+        if self._shut:
+            self._socket.close()
 
     def _arm(self) -> None:
+        if self._shut:
+            raise ConnectionAbortedError("the connection was closed by this side")
         timeout = self._deadlines.idle
         if self._phase != "idle" or self._deadlines.until is not None or self.by is not None:
             now = time.monotonic()
@@ -173,11 +194,12 @@ def connect(
     if route.proxy is not None:
         parts = urlsplit(route.proxy)
         host, port = parts.hostname or "", parts.port or 80
-    connection = http.client.HTTPConnection(host, port, timeout=_left(moment, began))
+    connection = http.client.HTTPConnection(host, port)
     connection.response_class = _Answer
     if route.proxy is not None and not route.asks_proxy:
         connection.set_tunnel(route.host, route.port, route.proxy_headers())
     try:
+        connection.timeout = _left(moment, began)
         connection.connect()
         sock = connection.sock
         if route.scheme == "https":

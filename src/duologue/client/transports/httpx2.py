@@ -88,12 +88,10 @@ class _Response:
 
     def __init__(self, answer: httpx2.Response, deadlines: Deadlines, connected: float) -> None:
         self.head = _head(answer, connected)
-        self._parts = answer.iter_bytes()
         self._deadlines = deadlines
-        sock = _socket_of(answer)
-        self._alarm = Alarm(partial(_shut, sock))
-        self._leave = partial(_leave, answer, self._alarm, sock)
-        self._dropped = when_dropped(self, self._leave)
+        self._alarm = Alarm(partial(_shut, _socket_of(answer)))
+        self._body = _Body(answer, self._alarm)
+        self._dropped = when_dropped(self, self._body.leave)
 
     def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
@@ -112,7 +110,7 @@ class _Response:
 
     def _next(self, moment: float | None, by: float | None) -> bytes:
         try:
-            data = next(self._parts, b"")
+            data = self._body.next()
             if data or not _is_past(moment):
                 return data
             failure = self._deadlines.passed("idle", time.monotonic(), by)  # the end is our own doing
@@ -139,7 +137,42 @@ class _Response:
     def close(self) -> None:
         """Leave at once; the connection is closed unless the body had ended."""
         self._dropped.detach()
-        self._leave()
+        self._body.leave()
+
+
+class _Body:
+    """What is still to be read. Any thread may leave it.
+
+    While another one waits for bytes the connection is only shut down, which wakes it, and that thread
+    closes it: the system gives a closed descriptor to the next connection that is opened.
+    """
+
+    def __init__(self, answer: httpx2.Response, alarm: Alarm) -> None:
+        self._answer = answer
+        self._parts = answer.iter_bytes()
+        self._alarm = alarm
+        self._sock = _socket_of(answer)
+        self._busy = False
+        self._left = False
+
+    def next(self) -> bytes:
+        """The next bytes, `b""` at the end. Raises what httpx2 does."""
+        self._busy = True
+        try:
+            return b"" if self._left else next(self._parts, b"")
+        finally:
+            self._busy = False
+            if self._left:
+                self._answer.close()
+
+    def leave(self) -> None:
+        """Close the connection unless the body had ended."""
+        self._left = True
+        self._alarm.stop()
+        if not self._answer.is_closed:
+            _shut(self._sock)
+        if not self._busy or self._sock is None:
+            self._answer.close()
 
 
 class AsyncHttpx2Transport:
@@ -276,13 +309,6 @@ def _shut(sock: socket.socket | None) -> None:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:  # the other side was faster
         pass
-
-
-def _leave(answer: httpx2.Response, alarm: Alarm, sock: socket.socket | None) -> None:
-    alarm.stop()
-    if not answer.is_closed:
-        _shut(sock)
-        answer.close()
 
 
 async def _aleave(answer: httpx2.Response) -> None:
