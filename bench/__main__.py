@@ -8,7 +8,7 @@ import sys
 
 from .rounds import show
 
-SUITES = ("decode", "server", "first_chunk")
+SUITES = ("decode", "server", "first_chunk", "local")
 
 
 def main() -> int:
