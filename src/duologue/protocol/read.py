@@ -11,6 +11,7 @@ cannot be trusted to know (a close-delimited body looks whole wherever it is cut
 | a deadline passed with an unfinished choice       | `truncated` | `StreamTimeoutError`         |
 | an error event, whenever it comes                 | `failed`    | the class its status has     |
 | an event over the limit, or that cannot be read   | `failed`    | `APIResponseValidationError` |
+| to a strict reader: what the protocol forbids     | `failed`    | `APIResponseValidationError` |
 | the caller left                                   | `cancelled` | none                         |
 
 A choice has finished once it has a finish reason (`""` is none), or for audio its closing `expires_at`.
@@ -88,11 +89,7 @@ class StreamReader:
         self._sse = EventDecoder(max_event_bytes=max_event_bytes)
         self._accumulator = Accumulator() if accumulate else None
         self._asked = asked if asked is not None else Asked(n)
-        self._watch = Watch(
-            self._asked,
-            dialect,
-            *(() if self._accumulator is None else (self._accumulator.arguments,)),
-        )
+        self._watch = Watch(self._asked, dialect, self._accumulator)
         self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
         self._usual = Usual()

@@ -19,7 +19,7 @@ from ...types.chat.chat_completion_chunk import (
     ChoiceDeltaToolCall,
     ChoiceDeltaToolCallFunction,
 )
-from ..accumulate import CallFinder, choice_index
+from ..accumulate import Accumulator, CallFinder, choice_index
 from .values import LEAVE, Act, Fix
 
 __all__ = ["FINISH_REASONS", "Asked", "Seen", "in_chunk", "in_head"]
@@ -69,11 +69,11 @@ def asked_by(body: Mapping[str, Any]) -> Asked:
 
 
 class Seen:
-    """What the chunks so far have said. `arguments` tells those of a call, None where nobody keeps them."""
+    """What the chunks so far have said."""
 
-    def __init__(self, asked: Asked, arguments: Callable[[int, int, int], str | None]) -> None:
+    def __init__(self, asked: Asked, accumulator: Accumulator | None) -> None:
         self.asked = asked
-        self.arguments = arguments
+        self._accumulator = accumulator
         self.identity: dict[str, Any] = {}
         self.begun: set[int] = set()
         self.roles: set[int] = set()
@@ -81,6 +81,10 @@ class Seen:
         self.calls: dict[int, CallFinder] = {}
         self.ids: set[tuple[int, int]] = set()
         self.names: dict[tuple[int, int], str] = {}
+
+    def arguments(self, choice: int, call: int, at_most: int) -> str | None:
+        """Those of a tool call so far; None where nobody keeps them, or they are longer than `at_most`."""
+        return self._accumulator.arguments(choice, call, at_most) if self._accumulator is not None else None
 
 
 def in_head(chunk: ChatCompletionChunk, seen: Seen, act: Act) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from ...types.chat.chat_completion import ChatCompletion
 from ...types.chat.chat_completion_chunk import ChatCompletionChunk
+from ..accumulate import Accumulator
 from ..codec import decode_completion
 from ..errors import APIResponseValidationError
 from .chunks import Asked, Seen, in_chunk, in_head
@@ -20,27 +20,18 @@ Dialect = Literal["repair", "strict", "off"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
-def _nobody_keeps(_choice: int, _call: int, _at_most: int) -> None:
-    """The arguments of a tool call in a stream that is not accumulated."""
-
-
 class Watch:
     """What was met in one answer. `broken` is the first deviation that a strict reader does not let pass.
 
-    `arguments` tells those of a tool call so far, None where nobody keeps them; see `Accumulator.arguments`.
+    `accumulator` has what has come of a stream, where somebody keeps it.
     """
 
-    def __init__(
-        self,
-        asked: Asked,
-        dialect: Dialect,
-        arguments: Callable[[int, int, int], str | None] = _nobody_keeps,
-    ) -> None:
+    def __init__(self, asked: Asked, dialect: Dialect, accumulator: Accumulator | None = None) -> None:
         self.asked = asked
         self.event = 0  # the number of the event that is looked at
         self.deviations: list[Deviation] = []
         self.broken: Deviation | None = None
-        self._seen = Seen(asked, arguments)
+        self._seen = Seen(asked, accumulator)
         self._met: set[str] = set()
         self._repairs = dialect == "repair"
         self._strict = dialect == "strict"
