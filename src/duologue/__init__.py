@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import types as types
     from .client.aio import AsyncClient as AsyncClient
     from .client.aio import AsyncOpenAI as AsyncOpenAI
+    from .client.bulk import BulkResult as BulkResult
     from .client.events import AsyncChatCompletionStream as AsyncChatCompletionStream
     from .client.events import ChatCompletionStream as ChatCompletionStream
     from .client.options import NOT_GIVEN as NOT_GIVEN
@@ -74,6 +75,7 @@ else:
         __name__,
         {
             "client.aio": ("AsyncClient", "AsyncOpenAI"),
+            "client.bulk": ("BulkResult",),
             "client.events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "client.options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "client.stream": ("AsyncStream", "Stream"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -71,7 +72,7 @@ class Limited:
             headers = {
                 f"x-ratelimit-limit-{self._kind}": str(self._limit),
                 f"x-ratelimit-remaining-{self._kind}": str(self._left),
-                f"x-ratelimit-reset-{self._kind}": f"{(self._until - now) * 1000:.0f}ms",
+                f"x-ratelimit-reset-{self._kind}": f"{math.ceil((self._until - now) * 1000)}ms",
             }
         body: Any = COMPLETION if good else {"error": {"message": "slow down"}}
         json_answer(body, 200 if good else 429, headers)(peer)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from duologue.client import aio, events, stream, sync
+from duologue.client import aio, bulk, events, stream, sync
 from duologue.client.transports.aiohttp import AiohttpTransport
 from duologue.client.transports.asgi import AsgiTransport, ThreadedAsgiTransport
 from duologue.client.transports.http_client import HttpClientTransport
@@ -23,6 +23,7 @@ TWINS: list[tuple[type, type]] = [
     (sync.Completions, aio.AsyncCompletions),
     (sync.Models, aio.AsyncModels),
     (stream.Stream, stream.AsyncStream),
+    (bulk.Results, bulk.AsyncResults),
     (events.ChatCompletionStream, events.AsyncChatCompletionStream),
     (events.ChatCompletionStreamManager, events.AsyncChatCompletionStreamManager),
     (transport.Transport, transport.AsyncTransport),
@@ -122,6 +123,7 @@ def code(cls: type, method: str) -> str:
         (sync.Client, aio.AsyncClient, "_run"),
         (sync.Completions, aio.AsyncCompletions, "create"),
         (sync.Completions, aio.AsyncCompletions, "stream"),
+        (sync.Completions, aio.AsyncCompletions, "create_many"),
         (sync.Models, aio.AsyncModels, "list"),
         (sync.Models, aio.AsyncModels, "retrieve"),
         (stream.Stream, stream.AsyncStream, "_more"),

@@ -15,6 +15,7 @@ from duologue import (
     AsyncClient,
     AsyncOpenAI,
     AsyncStream,
+    BulkResult,
     ChatCompletionStream,
     Client,
     DuologueError,
@@ -192,3 +193,19 @@ def failures(error: StreamTruncatedError) -> None:
     assert_type(error.completion, ChatCompletion | None)
     known: DuologueError = error
     assert_type(known.request_id, str | None)
+
+
+def bulk(client: Client) -> None:
+    asks = [{"model": "m", "messages": messages}]
+    for result in client.chat.completions.create_many(asks, max_concurrency=4, in_order=False, deadline=60.0):
+        assert_type(result, BulkResult)
+        assert_type(result.index, int)
+        assert_type(result.get(), ChatCompletion)
+        assert_type(result.completion, ChatCompletion | None)
+    client.chat.completions.create_many({"model": "m"} for _ in range(3))
+    client.chat.completions.create_many([1])  # type: ignore[list-item]
+
+
+async def async_bulk(client: AsyncClient, asks: AsyncIterator[dict[str, Any]]) -> None:
+    async for result in client.chat.completions.create_many(asks):
+        assert_type(result, BulkResult)

@@ -9,6 +9,7 @@ from .._lazy import lazy
 if TYPE_CHECKING:
     from .aio import AsyncClient as AsyncClient
     from .aio import AsyncOpenAI as AsyncOpenAI
+    from .bulk import BulkResult as BulkResult
     from .events import AsyncChatCompletionStream as AsyncChatCompletionStream
     from .events import ChatCompletionStream as ChatCompletionStream
     from .options import NOT_GIVEN as NOT_GIVEN
@@ -27,6 +28,7 @@ else:
         __name__,
         {
             "aio": ("AsyncClient", "AsyncOpenAI"),
+            "bulk": ("BulkResult",),
             "events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "response": ("APIResponse", "Timings"),

@@ -112,6 +112,11 @@ class Timeout:
                 )
         return timeout
 
+    def within(self, seconds: float) -> Timeout:
+        """These deadlines, with a `total` of at most so many seconds."""
+        total = seconds if self.total is None else min(self.total, seconds)
+        return Timeout(**{**asdict(self), "total": total})
+
 
 class ClientOptions(TypedDict, total=False):
     """The options of a client. Those with a variable are read from the environment when left out."""

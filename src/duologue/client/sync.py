@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..types.chat.chat_completion_chunk import ChatCompletionChunk
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
     from ..types.model import Model, ModelList
+    from .bulk import Requests, Results
     from .call import Plan
     from .events import ChatCompletionStreamManager
     from .stream import Stream
@@ -241,6 +242,38 @@ class Completions:
             return ChatCompletionStream(client._run(perform(call, client._run)))
 
         return ChatCompletionStreamManager(begin)
+
+    def create_many(
+        self,
+        requests: Requests,
+        *,
+        max_concurrency: int | None = None,
+        in_order: bool = True,
+        deadline: float | None = None,
+        progress: bool = False,
+    ) -> Results:
+        """Ask for many completions, so many at once, and iterate over what became of each: `BulkResult`s.
+
+        Each request is a mapping of what `create` takes, but for `stream`. There may be any number of them: they
+        are taken only as results are. A request that fails does not end the others: its result holds the error.
+        `max_concurrency` is the client's own unless given, or else 16; limits that the server tells in its headers
+        are kept. `in_order=False` gives results as they come. `deadline` is for all together, in seconds from now;
+        what is not done then fails. `progress` shows a bar on a terminal.
+        """
+        from .bulk import Results, settings_of
+
+        client = self._client
+        settings = settings_of(
+            client._options,
+            requests,
+            max_concurrency=max_concurrency,
+            in_order=in_order,
+            deadline=deadline,
+            progress=progress,
+        )
+        if client._gate is None:
+            client = client.with_options(max_concurrency=settings.workers)
+        return Results(client.chat.completions.create, requests, settings)
 
 
 class Models:

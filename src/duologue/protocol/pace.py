@@ -105,8 +105,8 @@ class _Meter:
         self._left = 0.0
         self._until = 0.0  # when it resets; before the first answer nothing is known
         self._as_of = 0.0  # when the answer came that `_left` goes by
-        self._told: float | None = None  # what it told, and how many answers have come since
-        self._answers = 0
+        self._told: float | None = None  # what it told, and how many answers have told of less since
+        self._less = 0
 
     def delay(self, now: float, last: float) -> float:
         rest = self._until - now
@@ -122,23 +122,23 @@ class _Meter:
         self._left -= self._cost
 
     def read(self, reading: RateLimit, sent: float, now: float, unheard: int) -> None:
-        self._answers += 1
         self._limit = reading.limit or self._limit
         newer = sent >= self._as_of or now >= self._until
-        if newer and self._learns:
+        self._less += newer or self._told is None or reading.remaining < self._told
+        if newer and self._learns and (now < self._until or self._told is None):
             self._learn(reading)
         left = reading.remaining - unheard * self._cost
         if newer:
-            self._left, self._as_of = left, now
-            self._told, self._answers = reading.remaining, 0
+            self._left, self._as_of, self._until = left, now, now + reading.reset
+            self._told, self._less = reading.remaining, 0
         else:  # on its way beside the one that is gone by: which of both is later, nobody knows
             self._left = min(self._left, left)
-        self._until = now + reading.reset
+            self._until = max(self._until, now + reading.reset)
 
     def _learn(self, reading: RateLimit) -> None:
         before = self._limit if self._told is None else self._told
         if before is not None and before > reading.remaining:
-            each = (before - reading.remaining) / self._answers
+            each = (before - reading.remaining) / self._less
             self._cost = (self._cost + each) / 2 if self._cost else each
 
 
