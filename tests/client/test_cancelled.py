@@ -1,0 +1,232 @@
+"""A thousand streams left at random moments: nothing stays behind, and the client goes on as before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from duologue import APITimeoutError, AsyncClient, Client, Timeout
+from support.wire import CHUNK, PATIENCE_S, events
+
+from .conftest import ASK, TLS
+
+AT_ONCE = 40
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+WHOLE = b"%x\r\n%b\r\n0\r\n\r\n" % (len(events("Hello")), events("Hello"))
+PIECE = b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK)
+
+
+class Pacer:
+    """A server on an event loop of its own thread: a chunk each few milliseconds, or a whole answer at once.
+
+    It counts the connections that are open.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.opened = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.opened += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                body = await reader.readexactly(size)
+                if b'"whole"' in body:
+                    writer.write(HEAD + WHOLE)
+                    continue
+                await asyncio.sleep(random.uniform(0, 0.01))
+                writer.write(HEAD)
+                while not reader.at_eof():
+                    await asyncio.sleep(0.005)
+                    writer.write(PIECE)
+                    await writer.drain()
+                break
+        self.open -= 1
+        writer.close()
+
+    async def _run(self, began: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]) -> None:
+        over = asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=256)
+        began.set_result((asyncio.get_running_loop(), over, server.sockets[0].getsockname()[1]))
+        await over.wait()
+        server.close()
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        began: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
+        thread = threading.Thread(target=lambda: asyncio.run(self._run(began)))
+        thread.start()
+        loop, over, port = began.result(PATIENCE_S)
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join(PATIENCE_S)
+
+    def settles(self, most: int) -> bool:
+        """Whether at most so many connections are open, after a moment."""
+        end = time.monotonic() + PATIENCE_S
+        while self.open > most and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.open <= most
+
+
+class Held:
+    """What the process holds: descriptors, threads, objects."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.descriptors = len(os.listdir("/dev/fd"))  # noqa: PTH208 - paths of descriptors lead nowhere
+        self.threads = set(threading.enumerate())
+        self.objects = len(gc.get_objects())
+
+    def assert_not_exceeded(self, streams: int) -> None:
+        """No more is held than was, after a moment and so many streams."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            now = Held()
+            more = now.threads - self.threads
+            if now.descriptors <= self.descriptors and not more:
+                break
+            assert time.monotonic() < end, (now.descriptors, self.descriptors, more)
+            time.sleep(0.02)
+        assert now.objects - self.objects < streams  # not even one object for each stream
+
+
+def leave(client: Client, dice: random.Random) -> None:
+    """Begin a stream and leave it: by a deadline at any moment, in the loop, from elsewhere, or by forgetting."""
+    how = dice.choice(["deadline", "break", "elsewhere", "forget"])
+    timeout = Timeout(10, total=dice.uniform(0.001, 0.03)) if how == "deadline" else Timeout(10)
+    try:
+        stream = client.chat.completions.create(**ASK, stream=True, timeout=timeout)
+        if how == "forget":
+            return
+        if how == "elsewhere":
+            threading.Timer(dice.uniform(0, 0.02), stream.close).start()
+        chunks = dice.randrange(4)
+        for number, _ in enumerate(stream):
+            if how == "break" and number == chunks:
+                break
+    except APITimeoutError:
+        assert how == "deadline"
+
+
+async def aleave(client: AsyncClient, dice: random.Random) -> None:
+    """The same; a task is cancelled from elsewhere."""
+    how = dice.choice(["deadline", "break", "cancel", "cancel", "forget"])
+    timeout = Timeout(10, total=dice.uniform(0.001, 0.03)) if how == "deadline" else Timeout(10)
+
+    async def read() -> None:
+        stream = await client.chat.completions.create(**ASK, stream=True, timeout=timeout)
+        if how == "forget":
+            return
+        chunks, number = dice.randrange(4), 0
+        async for _ in stream:
+            number += 1
+            if how == "break" and number > chunks:
+                break
+
+    task = asyncio.create_task(read())
+    if how == "cancel":
+        asyncio.get_running_loop().call_later(dice.uniform(0, 0.03), task.cancel)
+    try:
+        await task
+    except APITimeoutError:
+        assert how == "deadline"
+    except asyncio.CancelledError:
+        assert how == "cancel"
+
+
+def read_whole(client: Client) -> str:
+    stream = client.chat.completions.create(**ASK, user="whole", stream=True)
+    return stream.get_final_completion().text
+
+
+@pytest.mark.parametrize(
+    ("over", "streams"), [(None, 1000), (httpx2.Client, 400)], ids=["http.client", "httpx2"]
+)
+def test_threads_leave_a_thousand_streams(over: type[httpx2.Client] | None, streams: int) -> None:
+    """No connection, descriptor, thread or object is left; and the pool serves."""
+    pacer = Pacer()
+    carrier = contextlib.nullcontext() if over is None else over(verify=TLS)
+    with pacer.running() as url, carrier as http_client:
+        client = Client(base_url=url, api_key="k", max_retries=0, http_client=http_client)
+        with client:
+            assert read_whole(client) == "Hello"
+
+            def some(seed: int) -> None:
+                dice = random.Random(seed)
+                for _ in range(streams // 2 // AT_ONCE):
+                    leave(client, dice)
+
+            def half(number: int) -> None:
+                with ThreadPoolExecutor(AT_ONCE) as pool:
+                    list(pool.map(some, range(number, number + AT_ONCE)))
+
+            half(0)
+            assert pacer.settles(1)
+            held = Held()
+            half(AT_ONCE)
+            assert pacer.settles(1)  # the one that was kept
+            held.assert_not_exceeded(streams // 2)
+
+            opened = pacer.opened
+            assert [read_whole(client) for _ in range(20)] == ["Hello"] * 20
+            assert pacer.opened - opened <= 1
+
+
+@pytest.mark.parametrize(
+    ("over", "streams"), [(None, 1000), (httpx2.AsyncClient, 400)], ids=["aiohttp", "httpx2"]
+)
+async def test_tasks_leave_a_thousand_streams(over: type[httpx2.AsyncClient] | None, streams: int) -> None:
+    """The same on an event loop, and no task is left."""
+    pacer = Pacer()
+    carrier = contextlib.nullcontext() if over is None else over(verify=TLS)
+    with pacer.running() as url:
+        async with (
+            carrier as http_client,
+            AsyncClient(base_url=url, api_key="k", max_retries=0, http_client=http_client) as client,
+        ):
+
+            async def whole() -> str:
+                stream = await client.chat.completions.create(**ASK, user="whole", stream=True)
+                return (await stream.get_final_completion()).text
+
+            async def half(number: int) -> None:
+                room = asyncio.Semaphore(AT_ONCE)
+
+                async def one(seed: int) -> None:
+                    async with room:
+                        await aleave(client, random.Random(seed))
+
+                await asyncio.gather(*(one(number + seed) for seed in range(streams // 2)))
+                gc.collect()
+
+            assert await whole() == "Hello"
+            tasks = asyncio.all_tasks()
+            await half(0)
+            assert await asyncio.to_thread(pacer.settles, 1)
+            held = Held()
+            await half(streams)
+            assert await asyncio.to_thread(pacer.settles, 1)
+            held.assert_not_exceeded(streams // 2)
+            assert asyncio.all_tasks() == tasks
+
+            opened = pacer.opened
+            assert [await whole() for _ in range(20)] == ["Hello"] * 20
+            assert pacer.opened - opened <= 1
