@@ -244,7 +244,7 @@ async def test_a_bias_bans_and_selects_at_any_temperature(ask, model):
 
 
 async def test_a_bias_on_the_end_ends(ask, model):
-    (end,) = model.ends
+    end = model.tokenizer.special["<|im_end|>"]
     answer = await ask(STORY, logit_bias={str(end): 100})
     assert (answer.text, answer.reasons, answer.usage[1]) == ("", ["stop"], 1)
 
