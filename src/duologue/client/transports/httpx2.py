@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 
@@ -212,9 +212,11 @@ class AsyncHttpx2Transport:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(task for task in self._leaving if task.get_loop() is loop))
 
-    def _leave(self, loop: asyncio.AbstractEventLoop, answer: httpx2.Response) -> None:
+    def _leave(
+        self, loop: asyncio.AbstractEventLoop, answer: httpx2.Response, parts: AsyncGenerator[bytes]
+    ) -> None:
         if not answer.is_closed and not loop.is_closed():
-            task = loop.create_task(_aleave(answer))
+            task = loop.create_task(_aleave(answer, parts))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
@@ -227,14 +229,13 @@ class _AsyncResponse:
         answer: httpx2.Response,
         deadlines: Deadlines,
         connected: float,
-        leave: Callable[[httpx2.Response], None],
+        leave: Callable[[httpx2.Response, AsyncGenerator[bytes]], None],
     ) -> None:
         self.head = _head(answer, connected)
-        self._answer = answer
-        self._parts = answer.aiter_bytes()
+        self._parts = cast("AsyncGenerator[bytes]", answer.aiter_bytes())
         self._deadlines = deadlines
-        self._leave = leave
-        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), partial(leave, answer))
+        self._leave = partial(leave, answer, self._parts)
+        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), self._leave)
 
     async def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
@@ -256,7 +257,7 @@ class _AsyncResponse:
     def close(self) -> None:
         """Leave at once; the connection is closed unless the body had ended."""
         self._dropped.detach()
-        self._leave(self._answer)
+        self._leave()
 
 
 def _request(
@@ -311,11 +312,12 @@ def _shut(sock: socket.socket | None) -> None:
         pass
 
 
-async def _aleave(answer: httpx2.Response) -> None:
-    try:
-        await answer.aclose()
-    except _ERRORS:  # the connection was broken anyhow
-        pass
+async def _aleave(answer: httpx2.Response, parts: AsyncGenerator[bytes]) -> None:
+    for close in (parts.aclose, answer.aclose):
+        try:
+            await close()
+        except _ERRORS:  # the connection was broken anyhow
+            pass
 
 
 def _failure(error: BaseException, phase: Phase = "idle") -> TransportError:
