@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from duologue.engines.local.grammar import json_rule
-from duologue.engines.local.schemas import MAX_DEPTH, MAX_MULTIPLE, Place, blame, ready
+from duologue.engines.local.schemas import MAX_DEPTH, MAX_MULTIPLES, MAX_PROPERTIES, Place, blame, ready
 from duologue.protocol.errors import BadRequestError, InternalServerError
 
 PLACE = Place("response_format", "schema")
@@ -69,8 +69,14 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "a huge number": ({"type": "integer", "maximum": 10**40}, "maximum", "2^53"),
     "a huge number in an enum": ({"enum": [[{"a": 2**60}]]}, "enum", "2^53"),
     "a number without end": ({"type": "number", "minimum": float("inf")}, "minimum", "2^53"),
-    "a large multiple": ({"type": "integer", "multipleOf": 99991}, "multipleOf", str(MAX_MULTIPLE)),
-    "a multiple with many digits": ({"type": "number", "multipleOf": 0.123456}, "multipleOf", "up to"),
+    "a large multiple": ({"type": "integer", "multipleOf": 99991}, "multipleOf", str(MAX_MULTIPLES)),
+    "a multiple with many digits": ({"type": "number", "multipleOf": 0.123456}, "multipleOf", "together"),
+    "many multiples": ({"anyOf": [{"multipleOf": 3000}] * 2}, "anyOf.1.multipleOf", "together"),
+    "many properties": (
+        {"type": "object", "properties": {f"p{i}": {} for i in range(MAX_PROPERTIES + 1)}},
+        "properties",
+        "may have 1000",
+    ),
     "a tiny number": ({"type": "number", "minimum": 1e-300}, "minimum", "minimum"),
     "more properties than names": (
         {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2},

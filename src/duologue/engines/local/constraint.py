@@ -66,11 +66,12 @@ class Constraints:
         """
         if len(grammar) > MAX_GRAMMAR_BYTES:
             raise GrammarError(f"it is larger than {MAX_GRAMMAR_BYTES} bytes")
-        with self._lock:
-            return self._compiled(grammar).fork()
+        return self._compiled(grammar).fork()
 
     def _compile(self, grammar: str) -> Constraint:
         engine = _llguidance()
+        with self._lock:  # the first request builds it, and others wait for that
+            vocabulary = self._vocabulary
         limits = engine.LLParserLimits(
             max_lexer_states=MAX_LEXER_STATES,
             initial_lexer_fuel=MAX_WORK_AT_START,
@@ -78,7 +79,7 @@ class Constraints:
             verbose_errors=False,
         )
         matcher = engine.LLMatcher(
-            self._vocabulary, engine.LLMatcher.grammar_from_lark(grammar), log_level=0, limits=limits
+            vocabulary, engine.LLMatcher.grammar_from_lark(grammar), log_level=0, limits=limits
         )
         constraint = Constraint(matcher, len(self._tokenizer))
         satisfiable = matcher.is_error() or constraint.allowed().any()

@@ -11,14 +11,26 @@ from urllib.parse import unquote
 
 from ...protocol.errors import BadRequestError
 
-__all__ = ["MAX_DEPTH", "MAX_MULTIPLE", "MAX_NUMBER", "WORDS", "Place", "blame", "in_short", "ready"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_MULTIPLES",
+    "MAX_NUMBER",
+    "MAX_PROPERTIES",
+    "WORDS",
+    "Place",
+    "blame",
+    "in_short",
+    "ready",
+]
 
 # How deep schemas may be nested, references followed.
 MAX_DEPTH = 64
 # Beyond these, JSON readers no longer agree on what a number is.
 MAX_NUMBER = 2**53
-# `multipleOf` without its decimal point: the work of enforcing it grows with it.
-MAX_MULTIPLE = 10_000
+# What the work of enforcing a schema grows with: the properties of one object, and all values of `multipleOf`
+# together, without their decimal points.
+MAX_PROPERTIES = 1000
+MAX_MULTIPLES = 5000
 # How many smaller schemas are tried to find out what is wrong with one.
 MAX_TRIALS = 100
 
@@ -84,6 +96,7 @@ def ready(schema: Mapping[str, Any], place: Place) -> dict[str, Any]:
         {name: value for name, value in schema.items() if name != "$id"}, place, 0
     )
     _check_references(cleaned, place)
+    _check_multiples(cleaned, place)
     return _closed(cleaned) if _closable(cleaned) else cleaned
 
 
@@ -132,17 +145,28 @@ def _check_numbers(value: Any, place: Place) -> None:
 
 def _check_counts(schema: Mapping[str, Any], place: Place) -> None:
     """What is compiled without an error, and still not enforced or not in any bearable time."""
-    multiple = schema.get("multipleOf")
-    if isinstance(multiple, (int, float)) and not isinstance(multiple, bool):
-        _, digits, _ = Decimal(str(multiple)).normalize().as_tuple()
-        if int("".join(map(str, digits))) > MAX_MULTIPLE:
-            place.inside("multipleOf").refuse(f"'multipleOf' may have a value of up to {MAX_MULTIPLE}.")
+    if len(schema.get("properties", ())) > MAX_PROPERTIES:
+        place.inside("properties").refuse(f"'properties' may have {MAX_PROPERTIES} names.")
     least, required = schema.get("minProperties", 0), schema.get("required", [])
     # A name that comes twice would count twice; those that are required come once.
     if isinstance(least, int) and isinstance(required, list) and least > len(required) + 1:
         place.inside("minProperties").refuse(
             "'minProperties' cannot be enforced beyond one more than are required; name them in 'required'."
         )
+
+
+def _check_multiples(root: Mapping[str, Any], place: Place) -> None:
+    total = 0
+    for schema, where in _walk(root, place):
+        multiple = schema.get("multipleOf") if isinstance(schema, Mapping) else None
+        if isinstance(multiple, (int, float)) and not isinstance(multiple, bool):
+            number = Decimal(str(multiple)).normalize()
+            _, _, exponent = number.as_tuple()
+            total += abs(int(number.scaleb(-min(int(exponent), 0))))
+            if total > MAX_MULTIPLES:
+                where.inside("multipleOf").refuse(
+                    f"the values of 'multipleOf' may be {MAX_MULTIPLES} together, without decimal points."
+                )
 
 
 # --- references ------------------------------------------------------------------------------------------
