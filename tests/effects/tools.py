@@ -218,7 +218,15 @@ def json_schema(chat: Chat) -> str:
 
 
 def reasoning_effort(chat: Chat) -> str:
-    return _told(chat, "reasoning_effort", "high", "none")
+    effect = _told(chat, "reasoning_effort", "high", "none")
+    if "<think>" not in chat.tokenizer.special:
+        return effect
+    begins = {str(chat.tokenizer.special["<think>"]): 100}
+    answer = chat.ask(reasoning_effort="high", logit_bias=begins)
+    assert answer.choices[0].message.content is None
+    assert answer.choices[0].message.reasoning_content
+    assert answer.usage.completion_tokens_details.reasoning_tokens > 20
+    return f"{effect}; thoughts are told and counted apart"
 
 
 def verbosity(chat: Chat) -> str:

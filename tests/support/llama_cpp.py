@@ -6,8 +6,10 @@ float32 and attends without shortcuts, so that its numbers are the model's own.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["Place", "greedy"]
+__all__ = ["Place", "greedy", "tokenize"]
 
 PATIENCE_S = 60
 
@@ -40,6 +42,11 @@ def greedy(path: Path, prompts: Sequence[Sequence[int]], *, tokens: int) -> list
         ]
         for answer in answers
     ]
+
+
+def tokenize(path: Path, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text, in which nothing is a control token; the test is skipped without llama.cpp."""
+    return [answer["tokens"] for answer in _run(path, [{"content": text} for text in texts])]
 
 
 def _run(path: Path, requests: list[dict[str, object]]) -> list[dict]:
@@ -69,10 +76,26 @@ def _main() -> None:
         parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         server = xllamacpp.Server(parameters)
         plain = {"temperature": 0, "top_k": 0, "min_p": 0.0, "samplers": ["temperature"], "n_probs": 3}
-        answers = [server.handle_completions({**plain, **request}) for request in json.load(sys.stdin)]
+        answers = [
+            server.handle_completions({**plain, **request})
+            if "prompt" in request
+            else _post(parameters.hostnames[0], request)
+            for request in json.load(sys.stdin)
+        ]
         json.dump(answers, sys.stdout)
         sys.stdout.flush()
     os._exit(0)  # its threads would not let the process end
+
+
+def _post(path: str, request: dict[str, object]) -> object:
+    """What its server answers about the tokens of a text; there is no other way to ask."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(path)
+    body = json.dumps({**request, "add_special": False, "parse_special": False})
+    connection.request("POST", "/tokenize", body, {"Content-Type": "application/json"})
+    with connection.getresponse() as response:
+        return json.load(response)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ REFUSED = {
         "'gemma' model.* llama, qwen2, qwen3 models only.*serve,gguf",
     ),
     "no architecture": ({"general.architecture": None}, "general.architecture is missing"),
+    "a part of a model": ({"split.count": 3}, r"one of several files.*serve,gguf"),
     "no chat template": ({"tokenizer.chat_template": None}, "has no chat template.*instruct"),
     "a template that does not parse": ({"tokenizer.chat_template": "{% for %}"}, "does not parse"),
     "a template that is nested too deeply": (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import duologue_pocket
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duologue.engines.local.gguf import GGUF
 from duologue.engines.local.tokenizer import Tokenizer
+from support.gguf_writer import F32, LETTERS, tiny_model
+from support.llama_cpp import tokenize
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(
     "ab '\n\r\t019_.<|>", max_size=60
@@ -134,6 +139,55 @@ def test_where_a_family_cuts_words(family, text, words, plan, tmp_path):
     }
     tokenizer = Tokenizer(GGUF(plan.write(tmp_path)))
     assert [tokenizer.pieces[i].decode() for i in tokenizer.encode(text)] == words
+
+
+# What a pattern may make a difference of: letters, numbers and spaces of all kinds, contractions, marks.
+BITS = (
+    *("a", "b", "Z", "é", "中", "ǅ", "ʰ", "1", "2", "²", "½", "Ⅷ", "٣", "_", "-", "!", "(", "/", "€", "😀"),
+    *(" ", "  ", "\n", "\r\n", "\t", "\x1c", "\x85", "\xa0", "\u2028", "\u3000", "\u0301", "\u200d"),
+    *("'s", "'S", "'ll", "'"),
+)
+
+
+@pytest.fixture(scope="session")
+def merged_texts() -> tuple[list[str], list[tuple[str, str]]]:
+    """Texts of these bits, and merges learned from them, which go across wherever a family may cut."""
+    random = Random(3)
+    texts = ["".join(random.choices(BITS, k=30)) for _ in range(200)]
+    words = [[LETTERS[byte] for byte in text.encode()] for text in texts]
+    merges: list[tuple[str, str]] = []
+    for _ in range(300):
+        pairs = Counter(pair for word in words for pair in pairwise(word))
+        left, right = max(pairs, key=lambda pair: pairs[pair])
+        merges.append((left, right))
+        for word in words:
+            for at in range(len(word) - 1, 0, -1):
+                if word[at - 1 : at + 1] == [left, right]:
+                    word[at - 1 : at + 1] = [left + right]
+    return texts, merges
+
+
+@pytest.mark.parametrize("family", ["gpt-2", "smollm", "qwen2", "llama-bpe", "chatglm-bpe"])
+def test_texts_are_encoded_as_llama_cpp_does(family, merged_texts, tmp_path):
+    texts, merges = merged_texts
+    file = tiny_model("llama")
+    plain = list(dict.fromkeys([*LETTERS, *(left + right for left, right in merges)]))
+    control = ["<|im_start|>", "<|im_end|>"]
+    random = np.random.default_rng(1)
+    for name in ("token_embd.weight", "output.weight"):
+        file.tensors[name] = (random.normal(size=(len(plain) + 2, 64)).astype(np.float32), F32)
+    file.metadata |= {
+        "tokenizer.ggml.pre": family,
+        "tokenizer.ggml.tokens": plain + control,
+        "tokenizer.ggml.token_type": [1] * len(plain) + [3] * 2,
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in merges],
+        "tokenizer.ggml.bos_token_id": len(plain),
+        "tokenizer.ggml.eos_token_id": len(plain) + 1,
+        "tokenizer.ggml.eot_token_id": len(plain) + 1,
+    }
+    path = file.write(tmp_path)
+    tokenizer = Tokenizer(GGUF(path))
+    assert [tokenizer.encode(text) for text in texts] == tokenize(path, texts)
 
 
 @pytest.mark.parametrize(("family", "pieces"), [("llama-bpe", ["xyz"]), ("qwen2", ["x", "y", "z"])])

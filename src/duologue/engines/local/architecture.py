@@ -71,6 +71,8 @@ class LlamaConfig:
             raise file.error(
                 f"holds a {name[:40]!r} model, and the numpy backend runs {known} models only; {LLAMA_CPP}"
             )
+        if file.integer("split.count", 0, 2**16, 0) > 1:
+            raise file.error(f"is one of several files, which the numpy backend does not join; {LLAMA_CPP}")
         most = len(file)
         width = file.integer(f"{name}.embedding_length", 1, most)
         heads = file.integer(f"{name}.attention.head_count", 1, width)
