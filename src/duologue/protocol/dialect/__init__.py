@@ -16,7 +16,7 @@ JSON values before they are typed, `chunks` the chunks of a stream, `wholes` who
 
 from __future__ import annotations
 
-from .chunks import Asked, asked_by
+from .context import Asked, asked_by
 from .rules import RULES, Deviation, Rule
 from .values import in_error
 from .watch import DIALECTS, Dialect, Watch

@@ -9,7 +9,8 @@ from ...types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..accumulate import Accumulator
 from ..codec import decode_completion
 from ..errors import APIResponseValidationError
-from .chunks import Asked, Seen, in_chunk, in_head
+from .chunks import in_chunk, in_head
+from .context import Asked, Seen
 from .rules import RULES, Deviation
 from .values import Fix, in_value
 from .wholes import in_content, in_form

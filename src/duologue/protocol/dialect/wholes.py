@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...types.chat.chat_completion import ChatCompletion, Choice
-from .chunks import FINISH_REASONS, Asked
+from .chunks import FINISH_REASONS
+from .context import Asked
 from .values import LEAVE, Act, Fix
 
 __all__ = ["in_content", "in_form"]
