@@ -1,7 +1,7 @@
 """Servers of the same model file: Duologue with either backend, xllamacpp's own and llama-cpp-python's own.
 
 The file is the embedded model made heavier: the same answers by ten times as much arithmetic. A larger one would
-hide what the servers themselves cost. `DUOLOGUE_BENCH_GGUF` names another file. Every server computes in one thread.
+hide what the servers themselves cost. `DUOLOGUE_BENCH_GGUF` names another. Each server computes in one thread.
 
 llama-cpp-python has no wheels. It takes part where `.bench/llama-cpp-python` is an environment with it:
 
