@@ -6,7 +6,6 @@ socket in a private folder, or where there are none on a loopback port, behind a
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import shutil
@@ -71,14 +70,9 @@ class Binding:
     def close(self) -> None:
         """Free the model. No request may be under way."""
         with self._loading:
-            if self._server is None:
-                return
-            if self._process == os.getpid():
+            if self._process == os.getpid():  # and not in a fork, which has no threads to wait for
+                self._server = None
                 self._hide()
-            else:
-                # Freed in a fork, it would wait for ever for the threads that it has no more.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))
-            self._server = None
 
     def complete(self, body: Mapping[str, Any], take: Callable[[Chunk], bool]) -> None:
         """Ask for a completion; `take` gets its events, in this thread, and ends it by returning True.
