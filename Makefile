@@ -9,9 +9,11 @@ ARGS =
 python := $(VENV)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check
 done := $(VENV)/.done
+# Only making the model needs this one, with torch in it.
+model := .venv-model
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench build clean
+.PHONY: help demo test check format bench build model clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -40,6 +42,11 @@ bench: $(done)/test ## measure side by side with the peers
 build: $(done)/build ## build the sdist and the wheel into dist/
 	@$(python) -m build
 
+model: $(model)/.done $(done)/serve ## make the built-in model anew, which takes hours: make model ARGS="--minutes 240"
+	@cd models/pocket && $(CURDIR)/$(model)/bin/python -m recipe.train $(ARGS)
+	@cd models/pocket && $(CURDIR)/$(model)/bin/python -m recipe.convert
+	@cd models/pocket && $(abspath $(python)) -m recipe.evaluate
+
 clean: ## remove the virtual environment and everything that was built or cached
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench
 	@find bench models scripts src tests -name __pycache__ -prune -exec rm -rf {} +
@@ -55,6 +62,11 @@ $(done)/pip: scripts/bootstrap.py scripts/environment.py scripts/pip_wheel.py
 $(done)/serve: $(done)/pip pyproject.toml models/pocket/pyproject.toml
 	@echo "Installing Duologue, its server and the built-in model"
 	@$(install) --editable models/pocket --editable '.[serve]'
+	@touch $@
+
+$(model)/.done: models/pocket/recipe/requirements.txt scripts/bootstrap.py
+	@$(PYTHON) scripts/bootstrap.py $(model)
+	@$(model)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 # The dependency groups of pyproject.toml.

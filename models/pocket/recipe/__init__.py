@@ -1,0 +1,1 @@
+"""How pocket is made: the words, the dialogues, the tokens, the training, the file."""

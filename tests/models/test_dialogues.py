@@ -1,0 +1,175 @@
+"""The dialogues that pocket learns from."""
+
+from __future__ import annotations
+
+import json
+import re
+from operator import add, sub
+
+import pytest
+from recipe import skills
+from recipe.dialogue import LATER, Dialogue, dialogue
+from recipe.extraction import CLOSE, OPEN, extract
+from recipe.faq import FACTS, faq
+from recipe.tools import offer, report, twice
+from recipe.trades import NUMBERS
+from recipe.unknown import UNKNOWN, unknown
+from recipe.voice import VALUES, Voice
+
+MANY = 400
+JSON_TYPES = {"string": str, "integer": int, "number": int | float, "boolean": bool, "array": list}
+
+
+def voices(name: str) -> list[Voice]:
+    return [Voice(f"{name}-{index}") for index in range(MANY)]
+
+
+def texts(made: Dialogue) -> list[str]:
+    return [message["content"] for message in made.messages]
+
+
+def test_a_seed_makes_a_dialogue():
+    """The same one for the same seed, and others for others."""
+    assert [dialogue(voice) for voice in voices("a")] == [dialogue(voice) for voice in voices("a")]
+    assert len({json.dumps(texts(dialogue(voice))) for voice in voices("a")}) > 0.9 * MANY
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_dialogue_is_one_that_an_engine_may_be_sent(early):
+    """It ends with an answer, answers what was said, and its tools have different names."""
+    for voice in voices("dialogue"):
+        made = dialogue(voice, early=early)
+        roles = [message["role"] for message in made.messages]
+        assert roles[-1] == "assistant"
+        assert re.fullmatch(r"(system )?(user assistant (tool (tool )*assistant )?)+", " ".join(roles) + " ")
+        names = [tool["function"]["name"] for tool in made.tools]
+        assert len(set(names)) == len(names)
+
+
+def test_no_place_of_a_form_is_left_open():
+    """Whatever is to be filled into a form has been."""
+    for voice in voices("forms"):
+        for text in texts(dialogue(voice)):
+            assert not re.search(r"\{(\w{1,2}|noun|verbs?|city|name|topic|\d+-\d+)\}|\\[ns]", text), text
+
+
+def test_calls_are_what_the_tools_declare():
+    """Every argument is declared, of its type, and one of the choices if there are any; none lacks."""
+    for voice in voices("tools"):
+        one = offer(voice)
+        schema = one.tool["function"]["parameters"]
+        assert set(schema["required"]) <= set(one.arguments) <= set(schema["properties"])
+        for name, value in one.arguments.items():
+            declared = schema["properties"][name]
+            assert isinstance(value, JSON_TYPES[declared["type"]])
+            assert value in declared.get("enum", [value])
+
+
+def test_what_is_passed_to_a_tool_was_said():
+    """A text among the arguments stands in the request, letter for letter."""
+    for voice in voices("tools"):
+        one = offer(voice)
+        said = [value for value in one.arguments.values() if isinstance(value, str)]
+        assert all(value in one.request for value in said)
+
+
+def test_two_calls_of_one_tool():
+    made = [pair for voice in voices("twice") if (pair := twice(voice))]
+    assert len(made) > MANY // 2
+    for one, request, calls, results in made:
+        assert len(calls) == len(results) >= 2
+        assert {name for name, _ in calls} == {one.name}
+        assert all(str(value) in request for _, arguments in calls for value in arguments.values())
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ('{"temperature": 21, "sky": "clear"}', "The temperature is 21 and the sky is clear."),
+        ('["a", "b", "c"]', "The results are a, b and c."),
+        ("42", "The result is 42."),
+        ("sent", "The result is: sent."),
+        ('{"error": "not found"}', "The tool reported an error: not found."),
+        ('{"ok": true}', "The ok is true."),
+    ],
+)
+def test_what_is_said_to_a_result(result, said):
+    assert report([result], ["x"]) == said
+
+
+def test_two_results_are_told_apart():
+    assert report(["1", "2"], ["Oslo", "Rome"]) == "Oslo: the result is 1. Rome: the result is 2."
+
+
+def test_extraction_is_json_of_the_text():
+    """The answer is one JSON object; what it holds stands in the text, or was not said there."""
+    for voice in voices("extract"):
+        _, said, answer = extract(voice)
+        record = json.loads(answer.replace(OPEN, "").replace(CLOSE, ""))
+        assert record
+        for value in record.values():
+            for part in value if isinstance(value, list) else [value]:
+                assert not isinstance(part, str) or part in said
+
+
+def test_keys_are_marked_where_the_text_does_not_name_them():
+    answers = [extract(voice)[2] for voice in voices("extract")]
+    assert 0.1 * MANY < sum(OPEN in answer for answer in answers) < 0.5 * MANY
+
+
+def test_sums_are_right():
+    for voice in voices("sums"):
+        _, answer = skills.arithmetic(voice)
+        a, sign, b, result = re.fullmatch(r"(\d+) ([+-]) (\d+) = (-?\d+)", answer).groups()
+        assert {"+": add, "-": sub}[sign](int(a), int(b)) == int(result)
+
+
+def test_thoughts_about_sums_are_right():
+    """Each step of them."""
+    for a in range(60):
+        for b in range(60):
+            for sign in "+-":
+                for step in skills.thought(a, b, sign).split(", "):
+                    term, result = step.split(" = ")
+                    left, operator, right = term.split(" ")
+                    assert {"+": add, "-": sub}[operator](int(left), int(right)) == int(result)
+
+
+def test_what_is_repeated_was_said():
+    for voice in voices("repeat"):
+        said, answer = skills.repeat(voice)
+        assert answer in said or set(answer.split()) <= set(re.findall(r"[^\s\"'“”`.,!]+", said))
+
+
+def test_every_fact_can_be_asked_after():
+    """There are phrases for each, and the short answer begins the long one."""
+    for fact in FACTS:
+        assert fact.about or fact.do or fact.ask or fact.parameter
+        assert fact.answer.startswith(fact.brief[:-1])
+        assert all(fact.asked(voice) for voice in voices("faq")[:5])
+    assert len({fact.answer for fact in FACTS}) == len(FACTS)
+
+
+@pytest.mark.parametrize(("verbosity", "compare"), [("low", "__le__"), ("high", "__ge__")])
+def test_verbosity_changes_the_length(verbosity, compare):
+    lengths = [(len(faq(Voice(i), verbosity)[1]), len(faq(Voice(i))[1])) for i in range(100)]
+    assert all(getattr(changed, compare)(plain) for changed, plain in lengths)
+    assert any(changed != plain for changed, plain in lengths)
+
+
+def test_the_unknown_is_admitted():
+    asked = [unknown(voice) for voice in voices("unknown")]
+    assert {answer for _, answer in asked} == {UNKNOWN}
+    assert len({question for question, _ in asked}) > 0.95 * MANY
+
+
+@pytest.mark.parametrize("kind", [*VALUES, "cities", "3-7", "this|that"])
+def test_values_are_drawn_by_kind(kind):
+    drawn = {Voice(index).value(kind) for index in range(60)}
+    assert len(drawn) > 1
+    assert all(drawn)
+
+
+def test_every_skill_has_its_share():
+    assert set(LATER) >= {"faq", "unknown", "arithmetic", "repeat", "extract", "tools", "system"}
+    assert all(low <= high for low, high in NUMBERS.values())
