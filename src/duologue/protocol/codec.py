@@ -19,6 +19,7 @@ from ..types._build import Unreadable, build, is_too_deep
 from ..types._wire import Origin, Place, WireObject, dump, plain
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
+from ..types.model import Model, ModelList
 from .errors import APIResponseValidationError
 
 __all__ = [
@@ -154,6 +155,11 @@ def to_text(value: Any) -> bytes:
 @functools.cache
 def _decoder(cls: type[W]) -> msgspec.json.Decoder[W]:
     return msgspec.json.Decoder(cls)
+
+
+# Made here, where no two threads can: msgspec crashes when they are the first to ask for the same class at once.
+for _cls in (ChatCompletion, ChatCompletionChunk, Model, ModelList):
+    _decoder(_cls)
 
 
 def _known(cls: type[WireObject], value: Any) -> Any:
