@@ -10,6 +10,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +28,6 @@ from ..protocol.transport import (
     Transport,
     TransportError,
 )
-from .transports._drop import when_dropped
 
 __all__ = ["AsyncPaced", "Gate", "Paced"]
 
@@ -237,7 +237,7 @@ class _Response:
     def __init__(self, response: Response, ticket: Ticket) -> None:
         self.head = response.head
         self._response = response
-        self._leave = when_dropped(self, ticket.leave)
+        self._leave = weakref.finalize(self, ticket.leave)
         ticket.heard(response.head)
 
     def read(self, by: float | None = None) -> bytes:
@@ -290,7 +290,7 @@ class _AsyncResponse:
     def __init__(self, response: AsyncResponse, ticket: Ticket) -> None:
         self.head = response.head
         self._response = response
-        self._leave = when_dropped(self, ticket.leave)
+        self._leave = weakref.finalize(self, ticket.leave)
         ticket.heard(response.head)
 
     async def read(self, by: float | None = None) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import os
 import select
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
-from ._drop import when_dropped
 from ._words import distrust, words_of
 from .proxy import ProxyRule
 
@@ -65,6 +66,7 @@ class TimedSocket:
     def __init__(self, sock: socket.socket) -> None:
         self.received = 0  # bytes, since `begin`
         self.ended = False  # the other side has closed its end
+        self.process = os.getpid()  # a forked child may let go of it, and no more
         self.by: float | None = None  # when a body is given up, whatever comes
         self._socket = sock
         self._busy = False  # a thread sends or receives
@@ -73,7 +75,7 @@ class TimedSocket:
         self._phase: Phase = "headers"
         self._since = 0.0
         self._timeout: float | None = sock.gettimeout()
-        when_dropped(self, sock.close)
+        weakref.finalize(self, sock.close)
 
     def begin(self, deadlines: Deadlines) -> None:
         """A request is about to be sent."""
@@ -133,10 +135,11 @@ class TimedSocket:
     def shut(self) -> None:
         """Close the connection at once; a thread that waits for its bytes wakes up."""
         self._shut = True
-        try:
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # for TLS, too, below its layer
-        except OSError:  # the other side was faster
-            pass
+        if self.process == os.getpid():
+            try:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # for TLS, too, below its layer
+            except OSError:  # the other side was faster
+                pass
         if not self._busy:
             self._socket.close()
 

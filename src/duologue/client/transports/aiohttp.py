@@ -6,6 +6,7 @@ import asyncio
 import io
 import ssl
 import time
+import weakref
 from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 
@@ -14,7 +15,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
-from ._drop import when_dropped
 from ._loop import soon
 from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
@@ -142,7 +142,7 @@ class _Response:
         self.head = Head(answer.status, Headers(answer.headers.items()), version, connected)
         self._body = _Body(answer, deadlines, transport)
         self.read = self._body.read
-        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), self._body.close)
+        self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._body.close)
 
     async def release(self) -> None:
         """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""

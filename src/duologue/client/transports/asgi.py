@@ -12,13 +12,13 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import AsyncResponse, Deadlines, Head, Headers, Request, TransportError
-from ._drop import when_dropped
 from ._loop import LoopThread, soon
 from ._watch import Watch, drain, loop_time
 
@@ -209,7 +209,7 @@ class _Response:
         self._task = task  # the transport may be gone before this
         self.read = exchange.read
         self._exchange = exchange
-        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), exchange.close)
+        self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), exchange.close)
 
     async def release(self) -> None:
         """Nothing more is wanted: let the application come to its end if it does so within `DRAIN_S`."""

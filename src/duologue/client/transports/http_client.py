@@ -41,9 +41,8 @@ class HttpClientTransport:
 
     def __init__(self, *, proxy: ProxyRule = proxy_for, ssl_context: ssl.SSLContext | None = None) -> None:
         self._proxy = proxy
-        self._lock = threading.Lock()
-        self._idle: deque[_Connection] = deque()
-        self._process = os.getpid()
+        self._process = 0
+        self._mine()
         self._tls = ssl_context
 
     def send(self, request: Request, deadlines: Deadlines) -> _Response:
@@ -67,13 +66,24 @@ class HttpClientTransport:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        with self._lock:
-            idle, self._idle = self._idle, deque()
+        with self._mine():
+            idle = list(self._idle)
+            self._idle.clear()
         for connection in idle:
             connection.close()
 
+    def _mine(self) -> threading.Lock:
+        """The lock of this process. After a fork connections, and perhaps the lock, are held by the parent."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._idle: deque[_Connection] = deque()
+        return self._lock
+
     def _keep(self, connection: _Connection) -> None:
-        with self._lock:
+        if connection.socket.process != os.getpid():
+            return
+        with self._mine():
             self._idle.append(connection)
             surplus = self._idle.popleft() if len(self._idle) > MAX_IDLE else None
         if surplus is not None:
@@ -82,9 +92,7 @@ class HttpClientTransport:
     def _take(self, route: Route) -> _Connection | None:
         """A connection that can be used again, the latest used one first."""
         while True:
-            with self._lock:
-                if self._process != os.getpid():  # after a fork they belong to the parent
-                    self._idle, self._process = deque(), os.getpid()
+            with self._mine():
                 found = next((kept for kept in reversed(self._idle) if kept.route == route), None)
                 if found is None:
                     return None

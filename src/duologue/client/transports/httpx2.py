@@ -13,11 +13,13 @@ other answers share it, they are looked at when bytes come.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 
@@ -34,7 +36,6 @@ from ...protocol.transport import (
     TransportError,
 )
 from ._alarm import Alarm
-from ._drop import when_dropped
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
 from ._words import distrust, first_line, words_of
@@ -91,7 +92,7 @@ class _Response:
         self._deadlines = deadlines
         self._alarm = Alarm(partial(_shut, _socket_of(answer)))
         self._body = _Body(answer, self._alarm)
-        self._dropped = when_dropped(self, self._body.leave)
+        self._dropped = weakref.finalize(self, self._body.leave)
 
     def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
@@ -152,6 +153,7 @@ class _Body:
         self._parts = answer.iter_bytes()
         self._alarm = alarm
         self._sock = _socket_of(answer)
+        self._process = os.getpid()  # a forked child may let go of it, and no more
         self._busy = False
         self._left = False
 
@@ -169,7 +171,7 @@ class _Body:
         """Close the connection unless the body had ended."""
         self._left = True
         self._alarm.stop()
-        if not self._answer.is_closed:
+        if not self._answer.is_closed and self._process == os.getpid():
             _shut(self._sock)
         if not self._busy or self._sock is None:
             self._answer.close()
@@ -232,10 +234,10 @@ class _AsyncResponse:
         leave: Callable[[httpx2.Response, AsyncGenerator[bytes]], None],
     ) -> None:
         self.head = _head(answer, connected)
-        self._parts = cast("AsyncGenerator[bytes]", answer.aiter_bytes())
+        self._parts = answer.aiter_bytes()
         self._deadlines = deadlines
         self._leave = partial(leave, answer, self._parts)
-        self._dropped = when_dropped(self, soon, asyncio.get_running_loop(), self._leave)
+        self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._leave)
 
     async def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
