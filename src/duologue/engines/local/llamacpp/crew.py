@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ....protocol.errors import InternalServerError
@@ -41,8 +41,10 @@ class Job(Generic[T]):
         self._more = asyncio.Event()
         self._fewer = threading.Condition()
 
-    def say(self, items: Iterable[T]) -> None:
+    def say(self, items: Sequence[T]) -> None:
         """Hand items to the reader. Waits while it is too far behind; in the job's own thread."""
+        if not items:
+            return
         self._items.extend(items)
         self._tell()
         with self._fewer:
