@@ -160,9 +160,21 @@ def test_what_a_tool_choice_of_none_leaves_out_of_the_prompt(planned):
 
 def test_a_model_that_may_not_call_never_writes_the_mark(planned, model):
     asked = planned(tools=TOOLS, tool_choice="none")
-    assert model.tokenizer.special["<tool_call>"] in asked.sampling.banned
     assert not takes(model, asked, "a <tool_call> b")
     assert takes(model, asked, "a <tool> b")
+    held = model.constraints.begin(asked.grammar)
+    assert not held.allowed()[model.tokenizer.special["<tool_call>"]]
+
+
+def test_what_must_be_written_is_written_in_the_models_own_tokens(planned, model):
+    """Its tags are single tokens, and only where there is a choice there may be others."""
+    asked = planned(tools=TOOLS, tool_choice="required")
+    mark = model.tokenizer.special["<tool_call>"]
+    held = model.constraints.begin(asked.grammar)
+    assert list(held.allowed().nonzero()[0]) == [mark]
+    assert mark not in asked.sampling.banned
+    enum = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["<tool_call>"]}}}
+    assert mark not in planned(response_format=enum).sampling.banned
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ class _Tokens:
     """A vocabulary as llguidance wants to see it."""
 
     def __init__(self, tokenizer: Vocabulary, end: int) -> None:
-        self._encode = tokenizer.encode
+        self._tokenizer = tokenizer
         self.eos_token_id = end
         self.bos_token_id = None
         no_text = tokenizer.control | tokenizer.unused
@@ -156,7 +156,19 @@ class _Tokens:
         ]
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._encode(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+        """How the model would write a text that it must write: with its own tokens for tags, as it learnt to."""
+        text = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        ids: list[int] = []
+        plain = ""
+        for part in self._tokenizer.split(text):
+            if isinstance(part, str) or part in self._tokenizer.control:
+                plain += (
+                    part if isinstance(part, str) else self._tokenizer.pieces[part].decode("utf-8", "replace")
+                )
+            else:
+                ids += [*self._tokenizer.encode(plain), part]
+                plain = ""
+        return ids + self._tokenizer.encode(plain)
 
 
 def _llguidance() -> Any:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .constraint import Constraints
 from .gguf import GGUF
 from .llama import Llama, LlamaConfig
@@ -30,8 +27,6 @@ END_TOKENS = frozenset(
 # The most characters of a model's name that count, and the most of a chat template that is compiled.
 MAX_NAME = 100
 MAX_TEMPLATE = 2**18
-# The token by which a model starts to call a tool. Where no tools are on offer it is no answer.
-TOOL_CALL = "<tool_call>"
 
 
 class ChatModel:
@@ -51,13 +46,9 @@ class ChatModel:
         self.ends = frozenset(named | (known & tokenizer.control))
         if not self.ends:
             raise file.error(f"names no token that ends an answer ({END_KEYS[0]}); convert the model again")
-        self.forbidden: NDArray[np.intp] = np.array(sorted(self._forbidden()), np.intp)
+        self.forbidden = (tokenizer.control | tokenizer.unused) - self.ends
         self.prompts = PromptWriter(_template(file, tokenizer), tokenizer)
         self.constraints = Constraints(tokenizer, self.ends)
-
-    def _forbidden(self) -> frozenset[int]:
-        calls = {self.tokenizer.special[TOOL_CALL]} if TOOL_CALL in self.tokenizer.special else set()
-        return (self.tokenizer.control | self.tokenizer.unused | calls) - self.ends
 
 
 class Model(ChatModel):
