@@ -92,13 +92,13 @@ def inclined(chat: Chat) -> dict[str, Any]:
 def tools(chat: Chat) -> str:
     described = chat.ask(tools=TOOLS).usage.prompt_tokens - chat.ask().usage.prompt_tokens
     assert described > 20
-    (names,) = called(chat.ask(tools=TOOLS, **inclined(chat)))
+    (names,) = called(chat.ask(tools=TOOLS, parallel_tool_calls=False, **inclined(chat)))
     assert names
     return "the tools stand in the prompt; a model that begins a call ends it with arguments that fit"
 
 
 def none(chat: Chat) -> str:
-    (names,) = called(chat.ask(tools=TOOLS, tool_choice="auto", **inclined(chat)))
+    (names,) = called(chat.ask(tools=TOOLS, tool_choice="auto", parallel_tool_calls=False, **inclined(chat)))
     assert names
     assert called(chat.ask(tools=TOOLS, tool_choice="none")) == [[]]
     error = chat.refusal(tools=TOOLS, tool_choice="none", **inclined(chat))
