@@ -72,7 +72,7 @@ def run() -> list[Comparison]:
         ends = _ends(path)
         return [
             _compare("local model, first token", "ms", servers, ends, _first_token, 1.25),
-            _compare("local model, one stream", "ms per token", servers, ends, _stream, 1.1),
+            _compare("local model, one stream", "ms per token", servers, ends, _stream, 1.25),
             _compare(
                 f"local model, {STREAMS} streams", "ms per token, of all", servers, ends, _streams, 1.25
             ),
