@@ -289,7 +289,7 @@ def matrix(stranger: ssl.SSLContext) -> Callable[[str], dict[str, Seen]]:
             faults = [fault for fault in FAULTS if applies(fault, transport)]
             with warnings.catch_warnings():
                 if "httpx2" in transport:  # where a handshake fails it leaves the socket to the collector
-                    warnings.filterwarnings("ignore", "unclosed <ssl.SSLSocket", ResourceWarning)
+                    warnings.simplefilter("ignore", ResourceWarning)
                 if transport in ("http.client", "httpx2", "app"):
                     seen = run_blocking(faults, transport, stranger)
                 else:

@@ -83,7 +83,7 @@ def test_a_broken_connection_is_asked_again(both: Driver) -> None:
 
 def test_a_good_answer_is_never_asked_for_again(both: Driver) -> None:
     """Once a success has begun nothing is sent again, streamed or not: it would be paid for twice."""
-    cut = event(chunk("Hello"))
+    cut = events("Hello", finish=None, done=False)
     with WireServer(sse(events("Hello"), cut=len(cut), ending="reset")) as server:
         reading = both.read(base_url=server.url, max_retries=2)
     assert (reading.stream.outcome, len(server.asked)) == ("truncated", 1)

@@ -152,7 +152,7 @@ def test_the_total_includes_retries(every: Driver) -> None:
     error = {"error": {"message": "busy", "type": "server_error"}}
     server = WireServer(json_answer(error, 503, {"retry-after": "0.08"}))
     began = time.monotonic()
-    with server, pytest.raises(APIStatusError, match="busy"):
+    with server, pytest.raises(APIStatusError):
         every.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
     assert 1 <= len(server.asked) <= 3
     assert time.monotonic() - began < 1
