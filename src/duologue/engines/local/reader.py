@@ -7,12 +7,11 @@ is none after all stays content: nothing is lost but the white space around call
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from .forms import MAX_SPACE, SPACE, Carrier, Form, Match, Thoughts, as_written, literals, match
+from .json_pieces import IN_STRING, JsonEnd, unescape
 
 __all__ = ["Part", "Reader"]
 
@@ -20,14 +19,6 @@ Kind = Literal["content", "reasoning", "call", "arguments"]
 
 # What follows an opening, by what carries the arguments.
 _ENTRANCES: Mapping[Carrier, str] = {"json": "~{", "input": '~{~"input"~:~"'}
-# What of a JSON text matters to where it ends, inside of a string and outside.
-_IN_STRING = re.compile(r'["\\]')
-_STRUCTURE = re.compile(r'["\[\]{}]')
-_ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^u])")
-# The first half of a surrogate pair, and perhaps a piece of the second.
-_HALF_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?")
-# An escape of so many characters is not cut off.
-_LENGTH = 6
 
 
 class Part(NamedTuple):
@@ -64,8 +55,7 @@ class Reader:
         self._final = False
         self._parts: list[Part] = []
         self._index = -1
-        self._depth = 0
-        self._quoted = self._escaped = False
+        self._json_end = JsonEnd()
         self._custom = False
         self._closings: list[str] = []
         # A state takes what it can from the text, and says whether the next one may look at the rest.
@@ -220,7 +210,7 @@ class Reader:
         self._custom = carrier != "json"
         self._parts.append(Part("call", found.name, self._at, self._index, self._custom))
         self._drop(found.end)
-        self._depth = 0
+        self._json_end = JsonEnd()
         self._closings = literals(self._form.closing)
         if carrier == "raw":
             return self._go(self._raw)
@@ -232,53 +222,28 @@ class Reader:
     # --- arguments ---
 
     def _json(self) -> bool:
-        end = self._end_of_json()
+        end = self._json_end.find(self._text)
         self._emit("arguments", len(self._text) if end is None else end)
         if end is None:
             return False
         self.called = True
         return self._go(self._closing)
 
-    def _end_of_json(self) -> int | None:
-        """Where the JSON value ends in the text; None if it goes on."""
-        at = int(self._escaped and bool(self._text))
-        self._escaped = self._escaped and not self._text
-        while found := (_IN_STRING if self._quoted else _STRUCTURE).search(self._text, at):
-            at = found.end()
-            if found[0] == '"':
-                self._quoted = not self._quoted
-            elif found[0] == "\\":
-                self._escaped = at == len(self._text)
-                at += 1
-            else:
-                self._depth += 1 if found[0] in "[{" else -1
-                if not self._depth:
-                    return at
-        return None
-
     def _input(self) -> bool:
         """A custom tool's text, from inside of a JSON string."""
         while self._text:
-            found = _IN_STRING.search(self._text)
+            found = IN_STRING.search(self._text)
             self._emit("arguments", found.start() if found else len(self._text))
             if self._text.startswith('"'):
                 self._drop(1)
                 self.called = True
                 return self._go(self._closing)
-            if self._text and not self._escape():
-                return False
+            unescaped = unescape(self._text, final=self._final) if self._text else None
+            if unescaped is None:
+                break
+            self._parts.append(Part("arguments", unescaped[0], self._at, self._index, True))
+            self._drop(unescaped[1])
         return False
-
-    def _escape(self) -> bool:
-        """The escape at the beginning of the text as a part; False if it is not all there."""
-        found = _ESCAPE.match(self._text)
-        waits = len(self._text) < _LENGTH if found is None else _HALF_PAIR.fullmatch(self._text) is not None
-        if waits and not self._final:
-            return False
-        size = found.end() if found else min(2, len(self._text))
-        self._parts.append(Part("arguments", _unescaped(self._text[:size]), self._at, self._index, True))
-        self._drop(size)
-        return True
 
     def _raw(self) -> bool:
         """A custom tool's text as it is: all but the form's closing, which ends the answer."""
@@ -287,8 +252,9 @@ class Reader:
         if not self._final:
             self._emit("arguments", len(self._text) - _overlap(self._text, ending, whole=True))
             return False
-        self.called = self._text == ending
-        self._emit("arguments", 0 if self.called else len(self._text))
+        whole = self._text == ending
+        self.called = self.called or whole
+        self._emit("arguments", 0 if whole else len(self._text))
         self._text = ""
         return False
 
@@ -347,12 +313,3 @@ def _overlap(text: str, literal: str, *, whole: bool = False) -> int:
     """How many of the last characters of the text begin the literal, which may be `whole` or not."""
     most = min(len(text), len(literal) - (not whole))
     return next((count for count in range(most, 0, -1) if text.endswith(literal[:count])), 0)
-
-
-def _unescaped(escape: str) -> str:
-    """What a JSON escape stands for: half a surrogate pair for nothing that can be said."""
-    try:
-        text: str = json.loads(f'"{escape}"')
-    except ValueError:  # no escape of JSON
-        return escape
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
