@@ -12,14 +12,16 @@ from duologue.engines.local.json_pieces import JsonEnd, unescape
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text('ab"\\[]{}é,:', max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('"\\}a', max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text('"\\}a', max_size=3), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
 
 @given(
     st.lists(VALUES, max_size=3) | st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
-    st.sampled_from(["", "}", '"', " [", ', {"a'),
+    st.sampled_from(["", "}", '"', " [", ', {"a']),
     st.lists(st.integers(1, 9), min_size=1, max_size=9),
 )
 def test_the_end_is_found_wherever_the_text_is_cut(value, behind, sizes):
