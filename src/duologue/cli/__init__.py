@@ -1,4 +1,4 @@
-"""The command line: `duologue chat`, `duologue serve`, `duologue models`.
+"""The command line: `duologue chat`, `duologue serve`, `duologue models`, `duologue batch`.
 
 Commands parse and call; what they call lives elsewhere.
 """
@@ -13,6 +13,7 @@ import click
 from .._version import __version__
 from ..protocol.errors import DuologueError
 from ._terminal import printable
+from .batch import batch
 from .chat import chat
 from .models import models
 from .serve import serve
@@ -40,6 +41,7 @@ def main() -> None:
     Serve it to other programs:      duologue serve
     Serve a function of yours:       duologue serve my_agent:answer
     Talk to any endpoint:            duologue chat --base-url http://127.0.0.1:8000/v1
+    Ask for a file of requests:      duologue batch in.jsonl out.jsonl
     """
     # A small model gains nothing from more threads, and loses much to them on a busy machine. This process is
     # ours to decide for; numpy reads it when it is imported.
@@ -49,3 +51,4 @@ def main() -> None:
 main.add_command(chat)
 main.add_command(serve)
 main.add_command(models)
+main.add_command(batch)

@@ -1,0 +1,122 @@
+"""A file of lines that only grows, and that keeps each of them whatever ends the process.
+
+A line is handed to the system as it is added, so the end of the process at any moment loses none that was added.
+At worst the last one is torn, which is seen by its missing line break, and cut when the file is opened again. At
+least every `SYNC_S` seconds, and at the end, the lines are brought to the disk: no more is lost with the power.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..protocol.errors import DuologueError
+
+__all__ = ["MAX_LINE_BYTES", "SYNC_S", "Journal", "lines_of"]
+
+SYNC_S = 1.0
+MAX_LINE_BYTES = 256 * 1024 * 1024  # images travel in lines
+_BLOCK = 64 * 1024
+
+
+def lines_of(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file, but for empty ones, with their numbers from 1. Raises `DuologueError` for a giant."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise DuologueError(f"{file.name}: line {number} is longer than {MAX_LINE_BYTES} bytes.")
+        if line := line.strip():
+            yield number, line
+
+
+class Journal:
+    """Open for this process alone. Raises `OSError` where it cannot be, `DuologueError` where another
+    process has it open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = _open(path)
+        self._synced = time.monotonic()
+        self._cut_torn_line()
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """The lines and their numbers."""
+        with self._path.open("rb") as file:
+            yield from lines_of(file)
+
+    def add(self, line: bytes) -> None:
+        """Add a line, which must hold no line break."""
+        rest = line + b"\n"
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            if time.monotonic() - self._synced >= SYNC_S:
+                self._sync()
+        except OSError as error:
+            raise DuologueError(f"Cannot write to {self._path}: {error.strerror}.") from None
+
+    def keep(self, wanted: Callable[[int, bytes], bool]) -> None:
+        """Remove the lines that are not `wanted`, all at once or not at all."""
+        beside = self._path.with_name(f"{self._path.name}.new")
+        beside.unlink(missing_ok=True)
+        with Journal(beside) as new:
+            for number, line in self.lines():
+                if wanted(number, line):
+                    new.add(line)
+        os.close(self._file)
+        beside.replace(self._path)
+        self._file = _open(self._path)
+
+    def close(self) -> None:
+        """Bring what was added to the disk, and close the file."""
+        try:
+            self._sync()
+        finally:
+            os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def _cut_torn_line(self) -> None:
+        """Remove what stands behind the last line break."""
+        size = end = os.fstat(self._file).st_size
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            os.lseek(self._file, start, os.SEEK_SET)
+            found = os.read(self._file, end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._file, end)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    file = os.open(path, flags, 0o666)
+    try:
+        import fcntl
+    except ImportError:  # Windows, where nobody looks whether another process is at it
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise DuologueError(f"{path} is being written by another process. Wait for its end.") from None
+    return file
