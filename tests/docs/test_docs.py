@@ -23,8 +23,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 ADDRESS = "http://127.0.0.1:8000/v1"  # where the pages say that the built-in model is served
 
-# Commands that run until they are stopped, or set the whole project up: other tests run them.
-NOT_HERE = re.compile(r"duologue serve|^make|^pip")
+# Commands that run until they are stopped, take files, or set the whole project up: other tests run them.
+NOT_HERE = re.compile(r"duologue (serve|batch)|^make|^pip")
 
 
 def named(page: Path) -> str:
