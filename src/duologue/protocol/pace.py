@@ -13,47 +13,26 @@ be refused. The clocks are passed in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from .ratelimits import Kind, rate_limit
 from .retry import MAX_ASKED_S, wait_asked
 
-__all__ = ["SPARE", "Kind", "Pace", "RateLimit", "rate_limit"]
+__all__ = ["SPARE", "Pace"]
 
 # The part of a limit that is spread over the time until it resets.
 SPARE = 0.1
 
-Kind = Literal["requests", "tokens"]
-
-_UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
-
-# A reset from here on is no number of seconds to wait but a moment, in Unix seconds or in milliseconds.
-_MOMENT_S, _MOMENT_MS = 1e9, 1e12
-
 _REFUSALS = frozenset({429, 503})
 
 
-class RateLimit(NamedTuple):
+class _Reading(NamedTuple):
     """One limit as an answer tells it: what is left, for how many seconds until it resets, of how much."""
 
     remaining: float
     reset: float
     limit: float | None = None
-
-
-def rate_limit(headers: Mapping[str, str], kind: Kind, wall: Callable[[], float]) -> RateLimit | None:
-    """The limit in `x-ratelimit-remaining-…`, `-reset-…` and `-limit-…`; None where it is not told.
-
-    A reset is a duration (`6m0s`, `12ms`), a number of seconds, or a moment in Unix time. `wall` tells the time.
-    """
-    remaining = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
-    reset = _seconds(headers.get(f"x-ratelimit-reset-{kind}"), wall)
-    if remaining is None or reset is None:
-        return None
-    return RateLimit(remaining, reset, _number(headers.get(f"x-ratelimit-limit-{kind}")))
 
 
 class Pace:
@@ -87,9 +66,9 @@ class Pace:
         """The head of the answer to the request that went at `sent`."""
         self._unheard -= 1
         for kind, meter in self._meters.items():
-            reading = rate_limit(headers, kind, wall)
-            if reading is not None:
-                meter.read(reading, sent, now, self._unheard)
+            limit, remaining, reset = rate_limit(headers, kind, wall)
+            if remaining is not None and reset is not None:
+                meter.read(_Reading(remaining, reset, limit), sent, now, self._unheard)
         asked = wait_asked(headers, wall) if status in _REFUSALS else None
         if asked is not None and asked <= MAX_ASKED_S:
             self._not_before = max(self._not_before, now + asked)
@@ -121,7 +100,7 @@ class _Meter:
     def spend(self) -> None:
         self._left -= self._cost
 
-    def read(self, reading: RateLimit, sent: float, now: float, unheard: int) -> None:
+    def read(self, reading: _Reading, sent: float, now: float, unheard: int) -> None:
         self._limit = reading.limit or self._limit
         newer = sent >= self._as_of or now >= self._until
         self._less += newer or self._told is None or reading.remaining < self._told
@@ -135,26 +114,8 @@ class _Meter:
             self._left = min(self._left, left)
             self._until = max(self._until, now + reading.reset)
 
-    def _learn(self, reading: RateLimit) -> None:
+    def _learn(self, reading: _Reading) -> None:
         before = self._limit if self._told is None else self._told
         if before is not None and before > reading.remaining:
             each = (before - reading.remaining) / self._less
             self._cost = (self._cost + each) / 2 if self._cost else each
-
-
-def _seconds(text: str | None, wall: Callable[[], float]) -> float | None:
-    if text and _DURATION.fullmatch(text):
-        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    number = _number(text)
-    if number is None or number < _MOMENT_S:
-        return number
-    return max(0.0, number * (0.001 if number >= _MOMENT_MS else 1.0) - wall())
-
-
-def _number(text: str | None) -> float | None:
-    """A number from 0; None for anything else, NaN and infinity among it."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
