@@ -149,7 +149,7 @@ def _tensors(weights: dict[str, Tensor], sizes: Sizes) -> dict[str, NDArray[np.f
     named = {"token_embd": weights["embedding.weight"], "output_norm": weights["norm.weight"]}
     for index in range(sizes.layers):
         ours, theirs = f"layers.{index}", f"blk.{index}"
-        query, key, value = weights[f"{ours}.qkv.weight"].split((queries, keys, keys))
+        query, key, value = torch.split(weights[f"{ours}.qkv.weight"], [queries, keys, keys])
         gate, up = weights[f"{ours}.gate_up.weight"].chunk(2)
         parts = {"attn_q": query, "attn_k": key, "attn_v": value, "ffn_gate": gate, "ffn_up": up}
         parts |= {their: weights[f"{ours}.{our}.weight"] for their, our in SAME.items()}

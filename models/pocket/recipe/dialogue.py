@@ -70,21 +70,21 @@ FIRST = {
     "recall": 3,
 }
 LATER = {
-    "faq": 21,
-    "unknown": 12,
+    "faq": 24,
+    "unknown": 11,
     "greet": 2,
     "who": 1.5,
     "talk": 3,
     "count": 4,
-    "arithmetic": 9,
+    "arithmetic": 13,
     "repeat": 9,
     "lookup": 2,
-    "entry": 1.5,
-    "item": 0.5,
-    "extract": 13,
-    "tools": 21,
+    "entry": 2,
+    "item": 1,
+    "extract": 14,
+    "tools": 22,
     "system": 5,
-    "recall": 2,
+    "recall": 1.5,
 }
 # What may follow on another turn.
 TURNS = (

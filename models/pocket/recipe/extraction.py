@@ -68,11 +68,16 @@ class Kind:
     opening: tuple[str, ...]
     again: tuple[str, ...]
 
+    @property
+    def keys(self) -> set[str]:
+        """All names that its fields may have."""
+        return {key for field in (self.subject, *self.fields) for key in field.keys.split()}
+
 
 TABLE = table("records")
 KINDS = [
     Kind(
-        kind["names"].split(),
+        [name.replace("_", " ") for name in kind["names"].split()],
         Field(**kind["subject"]),
         tuple(Field(**frozen(field)) for field in kind["field"]),
         phrases(kind["whole"]),
@@ -97,8 +102,8 @@ LOOSE_NAMES = ["data", "record", "entry", "values", "form"]
 def extract(voice: Voice) -> tuple[str | None, str, str]:
     """A system prompt or none, a text with what to take out of it, and the JSON; some keys are marked."""
     (make,) = voice.random.choices((_whole, _clauses, _loose), (3, 5, 2))
-    text, record, names = make(voice)
-    keys, name = _chosen(voice, record), voice.pick(names)
+    text, record, kind = make(voice)
+    keys, name = _chosen(voice, record, kind), voice.pick(kind.names if kind else LOOSE_NAMES)
     named = voice.chance(0.75)
     system = (
         voice.pick(PHRASES["extractor"]).replace("{n}", name)
@@ -116,9 +121,9 @@ def extract(voice: Voice) -> tuple[str | None, str, str]:
     return system, request.replace("{t}", text), answer
 
 
-def _chosen(voice: Voice, record: Record) -> list[str]:
+def _chosen(voice: Voice, record: Record, kind: Kind | None) -> list[str]:
     """Some of the keys in some order, now and then one that the text says nothing of."""
-    keys = list(record)
+    keys, said = list(record), kind.keys if kind else record.keys()
     voice.random.shuffle(keys)
     keys = keys[: voice.integer(min(2, len(keys)), len(keys))]
     if voice.chance(0.35):
@@ -126,7 +131,7 @@ def _chosen(voice: Voice, record: Record) -> list[str]:
     if voice.chance(0.12):
         keys.insert(
             voice.integer(0, len(keys)),
-            voice.pick([key for key in WORDS["absent_keys"] if key not in record]),
+            voice.pick([key for key in WORDS["absent_keys"] if key not in said]),
         )
     return keys
 
@@ -172,7 +177,7 @@ def _listed(voice: Voice, keys: list[str]) -> str:
 # Texts
 
 
-def _whole(voice: Voice) -> tuple[str, Record, list[str]]:
+def _whole(voice: Voice) -> tuple[str, Record, Kind | None]:
     """One sentence that somebody wrote, with values in its places."""
     kind = voice.random.choice(KINDS)
     fields = {field.keys.split()[0]: field for field in (kind.subject, *kind.fields)}
@@ -181,13 +186,15 @@ def _whole(voice: Voice) -> tuple[str, Record, list[str]]:
     def fill(match: re.Match[str]) -> str:
         field = fields[match[1]]
         value = field.draw(voice)
+        if match[2]:  # the text has the plural, and so has the answer
+            value = f"{value}s"
         record[_key(voice, field, record)] = value
         return _written(voice, value)
 
-    return re.sub(r"\{(\w+)\}", fill, voice.pick(kind.whole)), record, _spoken(kind)
+    return re.sub(r"\{(\w+)\}(s(?!\w))?", fill, voice.pick(kind.whole)), record, kind
 
 
-def _clauses(voice: Voice) -> tuple[str, Record, list[str]]:
+def _clauses(voice: Voice) -> tuple[str, Record, Kind | None]:
     """Sentences about one subject, put together from what is known of it."""
     kind = voice.random.choice(KINDS)
     subject = kind.subject.draw(voice)
@@ -213,16 +220,12 @@ def _clauses(voice: Voice) -> tuple[str, Record, list[str]]:
     if voice.chance(0.12):
         aside = voice.sentence().rstrip(".!")
         text = f"{text} {aside.capitalize()}." if voice.chance(0.5) else f"{aside}. {text}"
-    return text, record, _spoken(kind)
+    return text, record, kind
 
 
 def _key(voice: Voice, field: Field, record: Record) -> str:
     free = [key for key in field.keys.split() if key not in record]
     return voice.pick(free or [f"other_{field.keys.split()[0]}"])
-
-
-def _spoken(kind: Kind) -> list[str]:
-    return [name.replace("_", " ") for name in kind.names]
 
 
 def _entry(value: Value) -> str:
@@ -243,7 +246,7 @@ def _mine(predicate: str) -> str:
 LOOSE: dict[str, list[str]] = TABLE["loose"]
 
 
-def _loose(voice: Voice) -> tuple[str, Record, list[str]]:
+def _loose(voice: Voice) -> tuple[str, Record, Kind | None]:
     """Loose keys and values, which only the text ties together."""
     record: Record = {}
     for _ in range(voice.integer(2, 5)):
@@ -262,4 +265,4 @@ def _loose(voice: Voice) -> tuple[str, Record, list[str]]:
         text = cased(voice, _and([voice.pick(LOOSE["clauses"]).format(*pair) for pair in said])) + "."
     else:
         text = " ".join(voice.pick(LOOSE["sentences"]).format(*pair) for pair in said)
-    return text, record, LOOSE_NAMES
+    return text, record, None

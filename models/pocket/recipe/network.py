@@ -59,7 +59,8 @@ class Layer(nn.Module):
         """One layer over [B, T, D]; `mask` is added to scores [T, T]."""
         x = x + self.output(self._attend(self.attention_norm(x), turn, mask))
         gate, up = self.gate_up(self.feed_norm(x)).chunk(2, -1)
-        return x + self.down(functional.silu(gate) * up)
+        fed: Tensor = self.down(functional.silu(gate) * up)
+        return x + fed
 
     def _attend(self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """Attention by plain batched products, whose backward pass is faster on a CPU than the fused one."""

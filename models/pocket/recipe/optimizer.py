@@ -7,6 +7,7 @@ are learned at the same pace. At this size that takes about half the tokens of A
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Muon:
 
     def __init__(
         self,
-        matrices: list[tuple[torch.nn.Parameter, tuple[int, ...]]],
+        matrices: Sequence[tuple[Tensor, tuple[int, ...]]],
         momentum: float = 0.95,
         decay: float = 0.02,
     ) -> None:
@@ -42,7 +43,9 @@ class Muon:
                 continue
             velocity.mul_(self.momentum).add_(gradient)
             ahead = gradient + self.momentum * velocity
-            for block, update in zip(matrix.data.split(rows), ahead.split(rows), strict=True):
+            for block, update in zip(
+                torch.split(matrix.data, list(rows)), torch.split(ahead, list(rows)), strict=True
+            ):
                 blocks[update.shape[0], update.shape[1]].append((block, update))
         for (height, width), group in blocks.items():
             updates = _orthogonal(torch.stack([update for _, update in group]))
@@ -62,4 +65,5 @@ def _orthogonal(updates: Tensor) -> Tensor:
     for _ in range(STEPS):
         gram = torch.bmm(x, x.transpose(1, 2))
         x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
-    return (x.transpose(1, 2) if tall else x).float()
+    spread: Tensor = (x.transpose(1, 2) if tall else x).float()
+    return spread

@@ -101,7 +101,7 @@ def _counted(voice: Voice, form: str, low: int, high: int) -> str:
 
 def sums(voice: Voice) -> tuple[int, int, str]:
     """Two numbers and the sign between them; small ones more often."""
-    (top,) = voice.random.choices((10, 20, 50, 99), (3, 5, 2, 2))
+    (top,) = voice.random.choices((10, 20, 50, 99), (5, 6, 2, 1))
     a, b = voice.integer(0, top), voice.integer(0, top)
     if voice.chance(0.5):
         return a, b, "+"

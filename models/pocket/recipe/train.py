@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
-from torch import multiprocessing as processes
 from torch.nn import functional
 
 from .network import Layer, Network, Sizes
@@ -38,8 +37,8 @@ CHECKPOINT = BUILD / "checkpoint.pt"
 BATCH_TOKENS = 4096
 BATCH_SQUARES = 2**22
 # Peak rates of the two optimizers; the share of the time in which they rise, and at the end fall.
-MUON_RATE, ADAM_RATE = 0.02, 4e-3
-RISE, FALL = 0.01, 0.45
+MUON_RATE, ADAM_RATE = 0.01, 2.5e-3
+RISE, FALL = 0.01, 0.7
 # One prompt token in so many is learned, too, with this weight: it teaches the language.
 PROMPT_SHARE, PROMPT_WEIGHT = 0.06, 0.15
 # At first a part of the batches are runs of random tokens that repeat, from which copying is learned fastest.
@@ -56,9 +55,17 @@ def main() -> None:
     arguments.add_argument("--processes", type=int, default=PROCESSES)
     options = arguments.parse_args()
     tokenizer(BUILD)
+    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        processes.spawn(
-            _work, (options.processes, options.minutes * 60, f"file://{folder}/meeting"), options.processes
+        rest = (options.processes, options.minutes * 60, f"file://{folder}/meeting")
+        workers = [context.Process(target=_work, args=(rank, *rest)) for rank in range(options.processes)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise SystemExit(
+            "A process of the training ended early; start it again, it goes on from its checkpoint."
         )
 
 
@@ -138,7 +145,7 @@ class Training:
             logits = hidden[chosen] @ self.network.embedding.weight.T
         losses = functional.cross_entropy(logits.float(), target[chosen], reduction="none")
         weight = weight[chosen]
-        (losses * weight).sum().div(weight.sum()).backward()
+        torch.autograd.backward((losses * weight).sum() / weight.sum())
         self._share(ids.numel(), spent)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         for group in self.adam.param_groups:
