@@ -454,6 +454,18 @@ def test_ids_of_calls_are_as_short_as_the_template_wants_them(write, model):
     assert found[1] == found[2]
 
 
+def test_a_tools_answer_says_whose_it_is(write, model):
+    template = (
+        "{% for m in messages %}{{ m.content }}{% if m.role == 'tool' %}={{ m.name }};{% endif %}{% endfor %}"
+    )
+    messages = [
+        {"role": "assistant", "content": "x", "tool_calls": [call("get", id="a"), call("add", id="b")]},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+    ]
+    assert spell(model, write(messages, template=template)) == "x2=add;1=get;"
+
+
 def test_variables_reach_the_template(write, model):
     template = "{% for m in messages %}{{ m.content }}{% endfor %}{{ reasoning_effort }}"
     assert spell(model, write([user("x")], template=template, reasoning_effort="low")) == "xlow"

@@ -29,6 +29,7 @@ def render(source: str, **more: Any) -> str:
         pytest.param("{{ 'é' | tojson(ensure_ascii=True) }}", '"\\u00e9"', id="JSON in ASCII"),
         pytest.param("{{ [1] | tojson(indent=2) }}", "[\n  1\n]", id="JSON on lines"),
         pytest.param("{{ '-' * 3 }}{{ 2 ** 3 }}{{ [0] * 2 }}", "---8[0, 0]", id="small products"),
+        pytest.param("a{% generation %}b{{ 1 }}{% endgeneration %}c", "ab1c", id="a mark for training"),
         pytest.param("{% for i in range(9) %}{{ i }}{% break %}{% endfor %}", "0", id="break"),
     ],
 )

@@ -37,11 +37,12 @@ NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
 class Describer:
-    """What the template is given, with every text of the request visited."""
+    """What the template is given, with every text of the request visited; messages in their order."""
 
     def __init__(self, template: ChatTemplate, visit: Visit) -> None:
         self._template = template
         self._visit = visit
+        self._called_by_id: dict[str, str] = {}
 
     def message(self, message: Message, path: str) -> dict[str, Any]:
         """A message as templates know it: role, content, and what else it has."""
@@ -61,6 +62,8 @@ class Describer:
         elif isinstance(message, ToolMessage):
             described["tool_call_id"] = self._id(message.tool_call_id, f"{path}.tool_call_id")
         name = getattr(message, "name", None)
+        if isinstance(message, ToolMessage):  # some templates want to know whose answer it is
+            name = self._called_by_id.get(message.tool_call_id)
         if name:
             described["name"] = self._visit(name, f"{path}.name")
         return described
@@ -106,6 +109,9 @@ class Describer:
             }
         for index, call in enumerate(message.tool_calls or ()):
             where = f"{path}.tool_calls[{index}]"
+            self._called_by_id[call.id] = (
+                call.custom.name if isinstance(call, CustomToolCall) else call.function.name
+            )
             yield {
                 "id": self._id(call.id, f"{where}.id"),
                 "type": "function",

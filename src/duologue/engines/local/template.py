@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import jinja2
 import jinja2.nodes
 from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -39,7 +41,9 @@ class ChatTemplate:
     """
 
     def __init__(self, source: str, **constants: Any) -> None:
-        environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+        environment = _Sandbox(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+        )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         self._template = environment.from_string(source, globals=constants)
@@ -99,6 +103,16 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         ):
             raise SecurityError(f"it makes something of more than {MAX_REPEATED} pieces")
         return super().call_binop(context, operator, left, right)
+
+
+class _Generation(Extension):
+    """The tag that marks, for training, what the assistant says. Here it makes no difference."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def _size(left: Any, right: Any) -> int:
