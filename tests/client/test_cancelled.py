@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from duologue import APITimeoutError, AsyncClient, Client, Timeout
-from support.wire import CHUNK, PATIENCE_S, events
+from support.wire import CHUNK, PATIENCE_S, Peer, WireServer, events
 
 from .conftest import ASK, TLS
 
@@ -233,3 +233,31 @@ async def test_tasks_leave_a_thousand_streams(over: type[httpx2.AsyncClient] | N
             opened = pacer.opened
             assert [await whole() for _ in range(20)] == ["Hello"] * 20
             assert pacer.opened - opened <= 1
+
+
+@pytest.mark.parametrize("over", [None, httpx2.Client], ids=["http.client", "httpx2"])
+def test_a_stream_that_is_closed_reads_from_no_other(over: type[httpx2.Client] | None) -> None:
+    """Whoever waited on it comes back at once, though its descriptor may be that of the next connection."""
+    silent = HEAD + PIECE
+
+    def answer(peer: Peer) -> None:
+        if b'"whole"' in peer.asked.body:
+            peer.send(HEAD + WHOLE)
+        else:
+            peer.send(silent)
+            peer.gone()
+
+    carrier = contextlib.nullcontext() if over is None else over(verify=TLS)
+    with WireServer(answer) as server, carrier as http_client:
+        client = Client(base_url=server.url, api_key="k", max_retries=0, http_client=http_client, timeout=60)
+        for _ in range(60):
+            stream = client.chat.completions.create(**ASK, stream=True)
+            next(stream)
+            waiting = threading.Thread(target=lambda stream=stream: list(stream))
+            waiting.start()
+            time.sleep(0.001)
+            stream.close()
+            assert read_whole(client) == "Hello"
+            waiting.join(PATIENCE_S)
+            assert not waiting.is_alive()
+            client.close()  # so that the next one opens a connection, too

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
-from uuid import uuid4
 
 from ..protocol.dialect import asked_by
 from ..types.chat.chat_completion_message import ChatCompletionMessage
@@ -31,7 +31,7 @@ def chat_completion(
     body = chat_body(params, stream, extra_body)
     if options.send_reasoning and isinstance(body["messages"], Iterable):
         body["messages"] = [_with_reasoning(message) for message in body["messages"]]
-    data, once = encode_body(body), f"duologue-{uuid4().hex}"
+    data, once = encode_body(body), f"duologue-{os.urandom(16).hex()}"
     requests = build_all(
         options,
         key,
