@@ -6,6 +6,10 @@ import asyncio
 import gc
 import json
 import math
+import os
+import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +32,7 @@ from support.wire import (
     sse,
 )
 
-from .conftest import ASK
+from .conftest import ASK, Driver
 
 WHOLE = json_answer(COMPLETION)
 OPEN = raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + CHUNK, ending="open")
@@ -243,6 +247,20 @@ def test_a_refusal_holds_all_others_back(many: Many) -> None:
     assert came[1] - came[0] >= 0.29
 
 
+def test_another_server_is_not_held_back(both: Driver) -> None:
+    """What one server asks for is no reason to wait for another: a fallback is asked at once."""
+    refusal = json_answer({}, 429, {"retry-after": "60"})
+    with WireServer(refusal) as server, WireServer(WHOLE) as other:
+        whole = both.create(
+            base_url=server.url,
+            fallback_base_urls=[other.url],
+            max_retries=1,
+            max_concurrency=1,
+            timeout=Timeout(total=PATIENCE_S),
+        )
+    assert whole.text == "Hello there"
+
+
 def test_one_client_on_several_event_loops() -> None:
     """The places are those of the client, whichever loop a task runs on."""
     answer = Counting(seconds=0.05)
@@ -258,3 +276,50 @@ def test_a_number_that_cannot_be(number: Any) -> None:
     """The error names the option."""
     with pytest.raises(DuologueError, match="max_concurrency"):
         Client(base_url="http://127.0.0.1:1/v1", max_concurrency=number)
+
+
+async def test_no_place_is_lost_however_tasks_end() -> None:
+    """Cancelled while they wait, while they are in the air, while they read, or dropped: all places come back."""
+    moments = random.Random(1)
+    answer = Counting(sse([events("Hello", finish=None, done=False), events(" there")]), seconds=0.002)
+    with WireServer(answer) as server:
+        async with AsyncClient(base_url=server.url, max_concurrency=5, max_retries=0) as client:
+
+            async def ask() -> None:
+                stream = await client.chat.completions.create(**ASK, stream=True)
+                if moments.random() < 0.3:
+                    return  # dropped
+                async for _ in stream:
+                    await asyncio.sleep(moments.random() / 300)
+
+            tasks = []
+            for _ in range(200):
+                tasks.append(asyncio.create_task(ask()))
+                await asyncio.sleep(0.001)
+                if moments.random() < 0.5:
+                    moments.choice(tasks).cancel()
+            async with asyncio.timeout(60):
+                await asyncio.gather(*tasks, return_exceptions=True)
+            gc.collect()
+            assert answer.most <= 5
+            async with asyncio.timeout(PATIENCE_S):
+                streams = [await client.chat.completions.create(**ASK, stream=True) for _ in range(5)]
+            for stream in streams:
+                await stream.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_places_of_its_own() -> None:
+    """Those that its parent holds are not missed there, where nobody would give them back."""
+    code = """
+import os, sys
+from duologue import Client
+client = Client(base_url=sys.argv[1], max_concurrency=1)
+ask = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+stream = client.chat.completions.create(**ask, stream=True)
+child = os.fork()
+answer = client.chat.completions.create(**ask) if child == 0 else None
+os._exit(0) if child == 0 else sys.exit(os.waitpid(child, 0)[1])
+"""
+    with WireServer(OPEN, WHOLE) as server:
+        subprocess.run([sys.executable, "-c", code, server.url], check=True, timeout=30)

@@ -63,7 +63,7 @@ class Journal:
 
     def keep(self, wanted: Callable[[int, bytes], bool]) -> None:
         """Remove the lines that are not `wanted`, all at once or not at all."""
-        beside = self._path.with_name(f"{self._path.name}.new")
+        beside = self._path.with_name(f".{self._path.name}.rewritten")
         beside.unlink(missing_ok=True)
         with Journal(beside) as new:
             for number, line in self.lines():
