@@ -73,7 +73,7 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         choices=request.n or 1,
         stops=request.stops,
         sampling=Sampling.read(
-            request, vocabulary=len(model.tokenizer), banned=_banned(model, grammar, reading, thoughts)
+            request, vocabulary=len(model.tokenizer), banned=_banned(model, request, reading, thoughts)
         ),
         logprobs=bool(request.logprobs),
         top_logprobs=request.top_logprobs or 0,
@@ -219,15 +219,16 @@ def _blame(model: ChatModel, schemas: list[_Schema], words: str, param: str) -> 
 
 
 def _banned(
-    model: ChatModel, grammar: str | None, calls: Calls | None, thoughts: Thoughts | None
+    model: ChatModel, request: ChatRequest, calls: Calls | None, thoughts: Thoughts | None
 ) -> set[int]:
     """The tokens that are never picked: those that are no text, but for what calls and thoughts are told by.
 
-    Where no grammar keeps a model from calling a tool, what calls are told by is among them, text or not.
+    Where nothing may be called, what calls are told by is among them, even if it is text; but not in JSON,
+    which a schema may have it in.
     """
     form, special = model.prompts.form, model.tokenizer.special
     banned = set(model.forbidden)
-    if grammar is None and form is not None:
+    if form is not None and not isinstance(request.response_format, (JsonObjectFormat, JsonSchemaFormat)):
         banned |= {special[mark] for mark in form.marked if mark in special}
     allowed = [thoughts.open, thoughts.close] if thoughts is not None else []
     if calls is not None:
