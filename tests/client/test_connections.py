@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from duologue import APIError, APIStatusError, AsyncClient, Client, StreamCancelledError
+from duologue import (
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    StreamCancelledError,
+    Timeout,
+)
 from support.wire import (
     CHUNK,
     COMPLETION,
@@ -421,6 +429,28 @@ def test_a_forked_child_opens_its_own_connections() -> None:
         assert os.waitpid(child, 0)[1] == 0
         client.chat.completions.create(**ASK)
     assert [asked.connection for asked in server.asked] == [0, 1, 0]
+
+
+async def test_a_pool_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a connection waits no longer than `connect`, or until one is free; who leaves takes none."""
+    monkeypatch.setattr("duologue.client.transports._session.MAX_CONNECTIONS", 2)
+    deadlines = Timeout(5, connect=0.1)
+    with WireServer(Endless()) as server:
+        async with AsyncClient(base_url=server.url, api_key="k", max_retries=0, timeout=deadlines) as client:
+
+            async def begin() -> Any:
+                return await client.chat.completions.create(**ASK, stream=True)
+
+            streams = [await begin() for _ in range(2)]
+            with pytest.raises(APITimeoutError) as raised:
+                await begin()
+            assert raised.value.phase == "connect"
+            given_up, patient = asyncio.create_task(begin()), asyncio.create_task(begin())
+            await asyncio.sleep(0.01)
+            given_up.cancel()
+            await streams[0].close()
+            assert (await anext(await patient)).text == "Hello"
+    assert server.connections == 3
 
 
 def test_a_large_request(every: Driver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
+import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -180,3 +181,12 @@ def test_a_proxy_that_cannot_be(cls: type, proxy: str) -> None:
     """The error says what can."""
     with pytest.raises(DuologueError, match="proxy must be an http:// URL"):
         cls(base_url="http://h/v1", proxy=proxy)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there(kind: str, scheme: str) -> None:
+    """The error says where it should be, and keeps its password."""
+    with pytest.raises(APIConnectionError, match=r"by way of the proxy 127\.0\.0\.1:1\)") as raised:
+        create(kind, f"{scheme}://h.example/v1", None, max_retries=0, proxy="http://me:SECRET@127.0.0.1:1")
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
 from ._words import distrust, words_of
-from .proxy import ProxyRule
+from .proxy import ProxyRule, by_way_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -215,7 +215,7 @@ def connect(
         reason = distrust(error)
         if reason is not None:
             raise TransportError("certificate", reason) from error
-        raise TransportError("connect", words_of(error)) from error
+        raise TransportError("connect", words_of(error) + by_way_of(route.proxy)) from error
     except BaseException:
         connection.close()
         raise

@@ -19,7 +19,7 @@ from ._loop import soon
 from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
 from ._words import distrust, first_line, words_of
-from .proxy import ProxyRule, proxy_for
+from .proxy import ProxyRule, by_way_of, proxy_for
 
 __all__ = ["AiohttpTransport"]
 
@@ -60,11 +60,12 @@ class AiohttpTransport:
         # like any other, and whether to send again is not decided here.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+        proxy = self._proxy(request.url)
+        attempt = _Attempt(request, deadlines, proxy)
         try:
-            attempt = _Attempt(request, deadlines, self._proxy(request.url))
             answer, connected = await attempt.run(await self._session())
         except _ERRORS as error:
-            raise _failure(error) from _cause(error)
+            raise _failure(error, proxy) from _cause(error)
         return _Response(answer, deadlines, connected, self)
 
     async def close(self) -> None:
@@ -211,13 +212,13 @@ class _Body:
             content.set_exception(error)
 
 
-def _failure(error: BaseException) -> TransportError:
+def _failure(error: BaseException, proxy: str | None = None) -> TransportError:
     reason = distrust(error)
     if reason is not None:
         return TransportError("certificate", reason)
     for kind, types in _KINDS.items():
         if isinstance(error, types):
-            return TransportError(kind, _words(error))
+            return TransportError(kind, _words(error) + (by_way_of(proxy) if kind == "connect" else ""))
     return TransportError("invalid", _words(error))
 
 

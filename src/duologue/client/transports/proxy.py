@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ...protocol.errors import DuologueError
 from ...protocol.transport import TransportError
 
-__all__ = ["ProxyRule", "proxy_for", "proxy_rule"]
+__all__ = ["ProxyRule", "by_way_of", "proxy_for", "proxy_rule"]
 
 # The URL of the proxy for a URL, None for a direct connection. Raises `TransportError`.
 ProxyRule = Callable[[str], str | None]
@@ -50,3 +50,9 @@ def proxy_for(url: str) -> str | None:
     if urlsplit(proxy).scheme != "http":
         raise TransportError("connect", "only proxies with an http:// address are supported")
     return proxy
+
+
+def by_way_of(proxy: str | None) -> str:
+    """What is said of a proxy when there is no connection: where it is, and not who asks it."""
+    place = urlsplit(proxy or "").netloc.rpartition("@")[2]
+    return f" (by way of the proxy {place})" if place else ""
