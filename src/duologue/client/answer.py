@@ -130,7 +130,7 @@ def completion(response: APIResponse, body: bytes, asked: Asked, dialect: Dialec
     whole._response = response._replace(deviations=tuple(watch.deviations))
     if (error := watch.error()) is not None:
         error.completion, error.usage = whole, whole.usage
-        raise _told(_with_response(error, whole._response), response, body)
+        raise _told(error, whole._response, body)
     return whole
 
 
@@ -180,7 +180,7 @@ def _answer(response: APIResponse, body: bytes, read: Callable[[bytes], W], need
         if problem is not error:
             met = ("error-with-200", *in_error(_json_or_text(body)))
             response = response._replace(deviations=tuple(map(Deviation, met)))
-        raise _told(_with_response(problem, response), response, body) from None
+        raise _told(problem, response, body) from None
     answer._response = response
     return answer
 
@@ -212,7 +212,7 @@ def _events_instead(response: APIResponse, body: bytes, asked: Asked) -> APIErro
     reader.feed(body)
     reader.close()
     if reader.outcome == "failed" and reader.error is not None:
-        return _told(_with_response(reader.error, response), response, reader.error.raw)
+        return _told(reader.error, response, reader.error.raw)
     problem = _unusable(
         response,
         body,
@@ -229,12 +229,7 @@ def _unusable(response: APIResponse, body: bytes, message: str) -> APIResponseVa
 
 def _told(error: E, response: APIResponse, raw: bytes | None) -> E:
     error.request, error.raw, error.request_id = response.request, raw, response.request_id
-    return error
-
-
-def _with_response(error: APIError, response: APIResponse) -> APIError:
-    if isinstance(error, (APIStatusError, APIResponseValidationError)):
-        error.response = response
+    error.response = response
     return error
 
 

@@ -19,18 +19,21 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..protocol.dialect import Asked
 from ..protocol.errors import APIError
+from ..protocol.read import Outcome
 from ..protocol.retry import Failure, Send, Sleep, attempts
 from ..protocol.transport import AsyncResponse, Deadlines, Head, Kind, Request, Response, TransportError
+from ..types._wire import WireObject
 from .answer import ERROR_BODY_BYTES, media_of, no_answer, not_events, over_limit, status_error
+from .observe import Ending, Observer, leave, observers_of
 from .options import Options, Timeout, public_url
 from .response import APIResponse, RequestInfo, Timings
 
-__all__ = ["Ask", "Attempts", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform"]
+__all__ = ["Ask", "Attempts", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform", "whole_body"]
 
 R = TypeVar("R", Response, AsyncResponse)
 E = TypeVar("E", bound=APIError)
@@ -64,13 +67,19 @@ Plan = Generator[Step, Any, Any]
 
 
 class Call(NamedTuple):
-    """What to ask, of each server in turn, and what a good body becomes; None for a stream."""
+    """What to ask, of each server in turn, and what a good body becomes; None for a stream.
+
+    `params` are the fields of a chat completion request. With `opened`, a good answer is handed over with its
+    head, whatever its body is to become.
+    """
 
     requests: Sequence[Request]
     options: Options
     timeout: Timeout
     answer: Callable[[APIResponse, bytes], Any] | None
     asked: Asked = Asked()
+    params: Mapping[str, Any] | None = None
+    opened: bool = False
 
 
 class Opened(NamedTuple, Generic[R]):
@@ -91,7 +100,15 @@ class Opened(NamedTuple, Generic[R]):
 
 def perform(call: Call, run: Callable[[Plan], Any]) -> Plan:
     """The steps of `call`, for the driver `run`. Raises what became of it when no answer could be had."""
-    return Attempts(call, run).answer()
+    attempts = Attempts(call, run)
+    try:
+        answer = yield from attempts.answer()
+    except BaseException as error:
+        attempts.failed(error)
+        raise
+    if not isinstance(answer, Opened):
+        attempts.succeeded(answer)
+    return answer
 
 
 class Attempts:
@@ -99,6 +116,7 @@ class Attempts:
 
     def __init__(self, call: Call, run: Callable[[Plan], Any]) -> None:
         timeout = call.timeout
+        self.observers: Sequence[Observer] = observers_of(call)
         self._call = call
         self._run = run
         self._began = began = time.monotonic()
@@ -122,6 +140,8 @@ class Attempts:
             send = cast("Send", next(self._tries))
             request = call.requests[send.server]
             info = RequestInfo(request.method, public_url(request.url))
+            for observer in self.observers:
+                observer.sends(request, send.retry)
             try:
                 transport = yield Ask(request, self._deadlines)
             except TransportError as error:
@@ -129,9 +149,13 @@ class Attempts:
                 failure = Failure(final=error.kind in _FINAL or error.phase == "total")
             else:
                 head: Head = transport.head
-                response = APIResponse(head.status, head.headers, info, head.http_version, send.retry)
                 now = time.monotonic()
                 timings = Timings(connect=head.connected - self._began, headers=now - self._began)
+                response = APIResponse(
+                    *(head.status, head.headers, info, timings, time.time(), head.http_version, send.retry)
+                )
+                for observer in self.observers:
+                    observer.answered(response)
                 failed = Opened(transport, b"", response, timings, self._began, call, self, self._run)
                 if 200 <= head.status < 300:
                     return (yield from _success(failed))
@@ -141,15 +165,53 @@ class Attempts:
                 break
             if isinstance(failed, Opened):
                 yield Release(failed.transport)
+            for observer in self.observers:
+                observer.retries(failed.response if isinstance(failed, Opened) else failed, pause.seconds)
             yield pause
         if isinstance(failed, Opened):
-            raise status_error(failed.response, (yield from _error_body(failed.transport)))
+            raise status_error(failed.response, (yield from _error_body(failed)))
         raise failed
 
     def another(self, failure: Failure) -> Plan | None:
         """The steps after a stream that failed before its first chunk; None for no more attempts."""
         pause = self._pause(failure)
         return None if pause is None else self._after(pause)
+
+    def seconds(self) -> float:
+        """How long the call has taken so far."""
+        return time.monotonic() - self._began
+
+    def received(self, data: bytes, chunks: int, now: float) -> None:
+        """Tell the observers of what was read."""
+        for observer in self.observers:
+            observer.receives(data, chunks, now)
+
+    def succeeded(self, answer: Any) -> None:
+        """Tell the observers of the answer that the call ends with."""
+        if self.observers:
+            known = answer if isinstance(answer, WireObject) else None
+            response, usage = getattr(known, "_response", None), getattr(known, "usage", None)
+            self.over(Ending("complete", self.seconds(), None, response, usage, lambda: known))
+
+    def failed(self, error: BaseException) -> None:
+        """Tell the observers why the call ends without an answer."""
+        if self.observers:
+            outcome: Outcome = "failed" if isinstance(error, Exception) else "cancelled"
+            response, usage = getattr(error, "response", None), getattr(error, "usage", None)
+            answer = getattr(error, "completion", None)
+            self.over(Ending(outcome, self.seconds(), error, response, usage, lambda: answer))
+
+    def over(self, ending: Ending) -> None:
+        """Tell the observers that the call is over, and of nothing any more."""
+        observers, self.observers = self.observers, ()
+        for observer in observers:
+            observer.ends(ending)
+
+    def drop(self) -> None:
+        """The stream of the call was dropped without being closed. May be called at any moment, by any thread."""
+        if self.observers:
+            leave(self.observers, Ending("cancelled", self.seconds()))
+            self.observers = ()
 
     def _after(self, pause: Sleep) -> Plan:
         yield pause
@@ -164,26 +226,31 @@ class Attempts:
 
 def _success(opened: Opened[Any]) -> Plan:
     call, response = opened.call, opened.response
+    if call.opened:
+        return opened
     if call.answer is not None:
-        return call.answer(response, (yield from _body(opened)))
+        return call.answer(response, (yield from whole_body(opened)))
     content_type = response.headers.get("content-type", "").lower()
     if "event-stream" in content_type:
         return opened
     # It is called something else, and may be a stream all the same: its first bytes tell.
-    start = yield from _body(opened, enough=lambda body: media_of(content_type, body) != "empty")
+    start = yield from whole_body(opened, enough=lambda body: media_of(content_type, body) != "empty")
     media = media_of(content_type, start)
     if media == "events":
         return opened._replace(start=start)
-    raise not_events(response, start if media == "empty" else (yield from _body(opened, start)))
+    raise not_events(response, start if media == "empty" else (yield from whole_body(opened, start)))
 
 
-def _body(
+def whole_body(
     opened: Opened[Any], start: bytes = b"", *, enough: Callable[[bytes], bool] | None = None
 ) -> Generator[Step, Any, bytes]:
     """The body of a success, whole; or so much of it that there is `enough`, and then more may be read."""
     body, limit, keep = bytearray(start), opened.call.options.max_response_bytes, False
+    timings, attempts = opened.timings, opened.attempts
     try:
         while data := (yield Read(opened.transport)):
+            if timings.first_byte is None:
+                timings.first_byte = attempts.seconds()
             body += data
             if len(body) > limit:
                 raise over_limit(opened.response, bytes(body), limit)
@@ -193,23 +260,28 @@ def _body(
     except TransportError as error:
         problem = _caused(no_answer(error, opened.response.request), error)
         problem.raw, problem.request_id = bytes(body), opened.response.request_id
+        problem.response = opened.response
         raise problem from problem.__cause__
     finally:
         if not keep:
             opened.transport.close()
+            timings.duration = attempts.seconds()
+            attempts.received(bytes(body), 0, timings.duration)
     return bytes(body)
 
 
-def _error_body(transport: Any) -> Generator[Step, Any, bytes]:
+def _error_body(opened: Opened[Any]) -> Generator[Step, Any, bytes]:
     """The body of a failure, or its beginning: what cannot be had of it is not missed."""
-    body = bytearray()
+    body, attempts = bytearray(), opened.attempts
     try:
-        while len(body) < ERROR_BODY_BYTES and (data := (yield Read(transport))):
+        while len(body) < ERROR_BODY_BYTES and (data := (yield Read(opened.transport))):
             body += data
     except TransportError:
         pass
     finally:
-        transport.close()
+        opened.transport.close()
+        opened.timings.duration = attempts.seconds()
+        attempts.received(bytes(body), 0, opened.timings.duration)
     return bytes(body[:ERROR_BODY_BYTES])
 
 

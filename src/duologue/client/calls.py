@@ -49,6 +49,7 @@ def chat_completion(
         _timeout(options, timeout),
         None if stream else lambda response, data: completion(response, data, asked, options.dialect),
         asked=asked,
+        params=body,
     )
 
 

@@ -174,6 +174,9 @@ class ClientOptions(TypedDict, total=False):
     max_response_bytes: int
     """The largest answer that is not streamed. Default 64 MiB."""
 
+    log_bodies: bool
+    """Whether logging at the level DEBUG shows what is sent and received, prompts and answers. Default false."""
+
 
 class Options(NamedTuple):
     """`ClientOptions`, checked and complete. `max_event_bytes` None is the protocol's default."""
@@ -194,6 +197,7 @@ class Options(NamedTuple):
     max_concurrency: int | None = None
     max_event_bytes: int | None = None
     max_response_bytes: int = MAX_RESPONSE_BYTES
+    log_bodies: bool = False
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
+from weakref import finalize
 
 from ..protocol.dialect import Deviation
 from ..protocol.errors import (
     APIError,
-    APIResponseValidationError,
     APIStatusError,
+    DuologueError,
     StreamTimeoutError,
     StreamTruncatedError,
 )
@@ -23,6 +24,7 @@ from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.completion_usage import CompletionUsage
 from .answer import ERROR_BODY_BYTES, media_of, not_events, why_given_up
 from .call import Opened, Plan
+from .observe import Ending
 from .response import APIResponse, Timings
 
 __all__ = ["Reading"]
@@ -41,6 +43,8 @@ class Reading(Generic[T, R]):
         self._idle_content = opened.call.timeout.idle_content
         self._batch: Iterator[T] = iter(())  # what has come and is not delivered yet
         self._ended = False
+        if opened.attempts.observers:  # the stream may be dropped without a word
+            finalize(self, opened.attempts.drop).atexit = False
         self._begin(opened)
 
     def _begin(self, opened: Opened[R]) -> None:
@@ -83,8 +87,24 @@ class Reading(Generic[T, R]):
 
     @property
     def usage(self) -> CompletionUsage | None:
-        """The last token counts that came."""
+        """The last token counts that came. Servers send them last: a stream that was cut or left may have none."""
         return self._reader.usage
+
+    @property
+    def usage_estimate(self) -> CompletionUsage | None:
+        """What the request and the answer so far have taken, counted here; its `estimated` is true.
+
+        Counted with the tokenizer of the extra `tokenizer` if its vocabulary is on this machine, else four bytes
+        to a token. None with `accumulate=False`, which keeps nothing that could be counted.
+        """
+        from .estimate import usage_estimate
+
+        call = self._opened.call
+        return (
+            usage_estimate(call.requests[0].body or b"{}", self.completion)
+            if call.options.accumulate
+            else None
+        )
 
     @property
     def deviations(self) -> list[Deviation]:
@@ -98,8 +118,8 @@ class Reading(Generic[T, R]):
 
     @property
     def response(self) -> APIResponse:
-        """The HTTP side of the answer: status, headers, request id."""
-        return self._response
+        """The HTTP side of the answer: status, headers, request id, rate limits."""
+        return self._response._replace(deviations=tuple(self._reader.deviations))
 
     @property
     def request_id(self) -> str | None:
@@ -118,13 +138,13 @@ class Reading(Generic[T, R]):
         if not data:
             reader.close()
         chunks = reader.feed(data)
-        if reader.outcome is not None:
-            timings.duration = now
         if chunks:
-            if not timings.chunks:
-                timings.first_chunk = now
-            timings.last_chunk = now
-            timings.chunks += len(chunks)
+            timings.take(chunks, now)
+        if reader.outcome is not None:
+            timings.end(now, reader.usage)
+        if self._opened.attempts.observers:
+            self._opened.attempts.received(data, len(chunks), now)
+        if chunks:
             self._batch = self._delivered(chunks)
             return True
         if not timings.chunks and len(self._before_chunks) < ERROR_BODY_BYTES:
@@ -170,7 +190,7 @@ class Reading(Generic[T, R]):
         timed_out = failure.kind == "timeout"
         self._hopeless = failure.kind == "app" or failure.phase == "total"
         self._reader.close("timeout" if timed_out else "reset", why_given_up(failure) if timed_out else "")
-        self._timings.duration = time.monotonic() - self._began
+        self._timings.end(time.monotonic() - self._began, self._reader.usage)
         error = self._reader.error
         if error is not None:
             error.__cause__ = failure.__cause__
@@ -182,8 +202,9 @@ class Reading(Generic[T, R]):
         self._ended = True
         self._reader.cancel()
         if self._timings.duration is None:
-            self._timings.duration = time.monotonic() - self._began
+            self._timings.end(time.monotonic() - self._began, self._reader.usage)
         self._transport.close()
+        self._over()
 
     def _problem(self) -> APIError | None:
         """What is raised at the end of the chunks."""
@@ -193,16 +214,38 @@ class Reading(Generic[T, R]):
             reader.outcome, reader.error = "failed", not_events(self._response, start)
         error = reader.error
         if error is not None:
-            error.request = self._response.request
-            if isinstance(error, (APIStatusError, APIResponseValidationError)):
-                error.response = self._response
+            error.request, error.response = self._response.request, self.response
+        self._over()
         return error if self._raises or reader.outcome != "truncated" else None
+
+    def _over(self) -> None:
+        """Tell the observers of the call what became of it."""
+        attempts, reader = self._opened.attempts, self._reader
+        if attempts.observers and reader.outcome is not None:
+            attempts.over(
+                Ending(
+                    *(
+                        reader.outcome,
+                        self._timings.duration or 0.0,
+                        reader.error,
+                        self.response,
+                        reader.usage,
+                    ),
+                    lambda: reader.completion or reader.last_chunk,
+                )
+            )
 
     def _result(self) -> ChatCompletion:
         if self._reader.outcome == "truncated" and not self._raises:
             partial = self._reader.completion
             if partial is not None:
-                return partial
-        whole = self._reader.result()
-        whole._response = self._response._replace(deviations=tuple(self._reader.deviations))
-        return whole
+                return self._known(partial)
+        try:
+            return self._known(self._reader.result())
+        except DuologueError as error:
+            error.response = error.response or self.response
+            raise
+
+    def _known(self, completion: ChatCompletion) -> ChatCompletion:
+        completion._response = self.response
+        return completion

@@ -62,7 +62,9 @@ def build(
     for name, value in [*options.default_headers.items(), *(headers or {}).items()]:
         fields[name.lower()] = value
     sent = {name: _checked(name, value) for name, value in fields.items() if _is_given(value)}
-    return Request(method, _url(server, path, {**options.default_query, **(query or {})}), Headers(sent.items()), body)
+    return Request(
+        method, _url(server, path, {**options.default_query, **(query or {})}), Headers(sent.items()), body
+    )
 
 
 def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..protocol.dialect import Deviation
+from ..protocol.ratelimits import RateLimits, rate_limits
 from ..protocol.transport import Headers
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk, ChoiceDelta
+from ..types.completion_usage import CompletionUsage
 
-__all__ = ["APIResponse", "RequestInfo", "Timings"]
+__all__ = ["MAX_GAPS", "APIResponse", "RequestInfo", "Timings"]
+
+# How many gaps of a stream are kept, the first ones: a stream may go on for ever.
+MAX_GAPS = 4096
 
 
 class RequestInfo(NamedTuple):
@@ -17,15 +25,110 @@ class RequestInfo(NamedTuple):
     url: str
 
 
-class APIResponse(NamedTuple):
-    """The HTTP side of an answer: `stream.response`, `error.response`. Header names are in any case.
+class Timings:
+    """When things happened, in seconds since `create()` was called; None for what has not.
 
-    `deviations` is what the server did otherwise than the protocol says; a stream tells its own.
+    Retries and their waits are part of it: it is what the caller waited. `connect` is when the connection
+    of the answering attempt stood, `headers` when the answer began, `first_byte` when its body did;
+    `duration` ends with the outcome. Of a stream, `chunks` counts its chunks; `first_chunk` is the first of any
+    kind, `first_token` the first that brought something the model has made (text, reasoning, a refusal, a call,
+    audio), `first_content` the first with text to be shown: content or a refusal.
+
+    `gaps` are the seconds between reads that brought chunks, of the first `MAX_GAPS`; `longest_gap` is that of
+    all. Chunks that came in one read have no gap between them. `tokens` is what the server says that it made.
+    """
+
+    __slots__ = (
+        *(
+            "chunks",
+            "connect",
+            "duration",
+            "first_byte",
+            "first_chunk",
+            "first_content",
+            "first_token",
+            "gaps",
+        ),
+        *("headers", "last_chunk", "longest_gap", "tokens"),
+    )
+
+    def __init__(self, *, connect: float | None = None, headers: float | None = None) -> None:
+        self.connect = connect
+        self.headers = headers
+        self.first_byte: float | None = None
+        self.first_chunk: float | None = None
+        self.first_token: float | None = None
+        self.first_content: float | None = None
+        self.last_chunk: float | None = None
+        self.duration: float | None = None
+        self.longest_gap: float | None = None
+        self.gaps: array[float] = array("d")
+        self.chunks = 0
+        self.tokens: int | None = None
+
+    @property
+    def chunks_per_second(self) -> float | None:
+        """The pace between the first and the last chunk; None before two have come apart from each other."""
+        return _pace(self.chunks, self.first_chunk, self.last_chunk)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """The pace of a stream from its first token to its last chunk, the first token not counted.
+
+        It is one over the time per output token. None without `tokens`.
+        """
+        return None if self.tokens is None else _pace(self.tokens, self.first_token, self.last_chunk)
+
+    def take(self, chunks: list[ChatCompletionChunk], now: float) -> None:
+        """A read has brought chunks."""
+        if self.last_chunk is None:
+            self.first_chunk = now
+        else:
+            gap = now - self.last_chunk
+            if self.longest_gap is None or gap > self.longest_gap:
+                self.longest_gap = gap
+            if len(self.gaps) < MAX_GAPS:
+                self.gaps.append(gap)
+        self.last_chunk = now
+        self.chunks += len(chunks)
+        if self.first_content is None:
+            self._look(chunks, now)
+
+    def end(self, now: float, usage: CompletionUsage | None) -> None:
+        """There is an outcome."""
+        self.duration = now
+        if usage is not None:
+            self.tokens = usage.completion_tokens
+
+    def _look(self, chunks: Iterable[ChatCompletionChunk], now: float) -> None:
+        for chunk in chunks:
+            for choice in chunk.choices:
+                shown = bool(choice.delta.content or choice.delta.refusal)
+                if self.first_token is None and (shown or _is_made(choice.delta)):
+                    self.first_token = now
+                if shown:
+                    self.first_content = now
+                    return
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__slots__ if name != "gaps")
+        shown = (f"{name}={value:.6g}" for name, value in values if value is not None)
+        return f"Timings({', '.join(shown)})"
+
+
+class APIResponse(NamedTuple):
+    """The HTTP side of an answer: `completion.response`, `stream.response`, `error.response`.
+
+    Header names are in any case. `retries_taken` counts the attempts before the one that was answered.
+    `deviations` is what the server did otherwise than the protocol says. `received_at` is when the head came,
+    in Unix seconds.
     """
 
     status_code: int
     headers: Headers
     request: RequestInfo
+    timings: Timings
+    received_at: float
     http_version: str = "1.1"
     retries_taken: int = 0
     deviations: tuple[Deviation, ...] = ()
@@ -35,34 +138,20 @@ class APIResponse(NamedTuple):
         """The server's name for the exchange (`x-request-id`), which its operators can look up."""
         return self.headers.get("x-request-id")
 
-
-class Timings:
-    """When things happened, in seconds since `create()` was called; None for what has not.
-
-    Retries and their waits are part of it: it is what the caller waited. `connect` is when the connection
-    of the answering attempt stood, `headers` when the answer began, `first_byte` when its body did;
-    `duration` ends with the outcome. `chunks` counts them.
-    """
-
-    __slots__ = ("chunks", "connect", "duration", "first_byte", "first_chunk", "headers", "last_chunk")
-
-    def __init__(self, *, connect: float | None = None, headers: float | None = None) -> None:
-        self.connect = connect
-        self.headers = headers
-        self.first_byte: float | None = None
-        self.first_chunk: float | None = None
-        self.last_chunk: float | None = None
-        self.duration: float | None = None
-        self.chunks = 0
-
     @property
-    def chunks_per_second(self) -> float | None:
-        """The pace between the first and the last chunk; None before two have come apart from each other."""
-        if self.first_chunk is None or self.last_chunk is None or self.last_chunk <= self.first_chunk:
-            return None
-        return (self.chunks - 1) / (self.last_chunk - self.first_chunk)
+    def rate_limits(self) -> RateLimits:
+        """What the headers tell of limits, as it was when they came."""
+        return rate_limits(self.headers, lambda: self.received_at)
 
-    def __repr__(self) -> str:
-        values = ((name, getattr(self, name)) for name in self.__slots__)
-        shown = (f"{name}={value:.6g}" for name, value in values if value is not None)
-        return f"Timings({', '.join(shown)})"
+
+def _is_made(delta: ChoiceDelta) -> bool:
+    """Whether a delta that has no text to be shown brings something that the model has made."""
+    return bool(
+        delta.reasoning_text or delta.tool_calls or delta.function_call or (delta.audio and delta.audio.data)
+    )
+
+
+def _pace(count: int, begin: float | None, end: float | None) -> float | None:
+    if count < 2 or begin is None or end is None or end <= begin:
+        return None
+    return (count - 1) / (end - begin)

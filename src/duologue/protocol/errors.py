@@ -62,7 +62,8 @@ class DuologueError(Exception):
 
     `completion` is what had arrived of the answer (None when no chunk had come), `last_chunk` its last
     chunk, `usage` the token counts so far, `raw` the bytes that could not be used, `tail` the bytes after
-    the last whole event, `request_id` the server's name for the exchange.
+    the last whole event, `request_id` the server's name for the exchange. `response` is the HTTP side of the
+    answer: its status, headers, timings and `deviations`; None when there was none.
     """
 
     message: str = ""
@@ -72,6 +73,7 @@ class DuologueError(Exception):
     raw: bytes | None = None
     tail: bytes | None = None
     request_id: str | None = None
+    response: Any = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)

@@ -106,8 +106,12 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
     @property
     def _request_id(self) -> str | None:
         """The `x-request-id` of the HTTP response this came with; openai-python's name for it."""
-        response = _hidden(self, "_response")
+        response = self._http_response
         return None if response is None else response.request_id
+
+    @property
+    def _http_response(self) -> Any:
+        return _hidden(self, "_response")
 
     if not TYPE_CHECKING:  # a checker must still catch a misspelt field
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -56,3 +56,11 @@ class ChatCompletion(WireObject):
     def text(self) -> str:
         """The content of the first choice, `""` where there is none."""
         return self.choices[0].message.text if self.choices else ""
+
+    @property
+    def response(self) -> Any:
+        """What a client knows of the HTTP answer: status, headers, request id, timings, deviations.
+
+        It is a `duologue.client.APIResponse`; None for an object that no client received.
+        """
+        return self._http_response
