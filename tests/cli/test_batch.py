@@ -104,7 +104,7 @@ def test_wrong_usage(files: tuple[Path, Path]) -> None:
     source, target = files
     assert run(source, target).exit_code == 2
     write(source, line("a"))
-    for wrong in (["--max-concurrency", "0"], ["--timeout", "0"], ["--max-retries", "-1"]):
+    for wrong in (["--max-concurrency", "0"], ["--timeout", "0"], ["--timeout", "soon"]):
         assert run(source, target, *wrong).exit_code == 2
 
 
