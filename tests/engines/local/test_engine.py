@@ -19,7 +19,7 @@ from duologue.engine import Engine, Finish, Head, Text, Usage
 from duologue.engines.local import LocalEngine, default_engine
 from duologue.engines.local.answer import answer as answer_turns
 from duologue.engines.local.answer import decode
-from duologue.engines.local.worker import Ask
+from duologue.engines.local.worker import Aside, Ask
 from duologue.protocol.errors import BadRequestError, InternalServerError
 
 STORY = "Tell me a story."
@@ -339,6 +339,8 @@ def steps(model, request) -> int:
             count += 1
             (logits,) = decode(model.weights(), [made.question])
             made = turns.send(logits)
+        elif isinstance(made, Aside):
+            made = turns.send(made.work())
         else:
             made = next(turns, None)
     return count

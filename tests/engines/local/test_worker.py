@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from duologue.engines.local.worker import MAX_UNREAD, Ask, Worker
+from duologue.engines.local.worker import MAX_ASIDE, MAX_UNREAD, Aside, Ask, Worker
 from duologue.protocol.errors import InternalServerError
 
 NAME = "duologue-test-worker"
@@ -248,3 +248,77 @@ async def test_a_loop_that_is_gone_ends_its_jobs(worker):
     await asyncio.to_thread(leave)
     assert await asyncio.to_thread(turns.closed.wait, 1)
     await eventually(lambda: not running())
+
+
+# --- work that is put aside ---
+
+
+async def test_what_is_put_aside_does_not_hold_up_others(worker):
+    gate, others = threading.Event(), Turns(50)
+
+    def patient():
+        yield [(yield Aside(lambda: gate.wait(5)))]
+
+    waits = asyncio.create_task(read(worker, patient()))
+    try:
+        assert await read(worker, others) == list(range(50))
+        assert not waits.done()
+    finally:
+        gate.set()
+    assert await waits == [True]
+
+
+async def test_an_error_in_what_is_put_aside_is_raised_where_it_was_asked_for(worker):
+    def divide():
+        try:
+            yield Aside(lambda: 1 // 0)
+        except ZeroDivisionError as error:
+            yield [type(error)]
+        yield [(yield Aside(lambda: "more"))]
+
+    assert await read(worker, divide()) == [ZeroDivisionError, "more"]
+
+
+async def test_an_error_in_what_is_put_aside_ends_the_job_that_does_not_catch_it(worker):
+    def divide():
+        yield Aside(lambda: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError):
+        await read(worker, divide())
+
+
+async def test_no_more_than_so_many_threads_do_what_is_put_aside():
+    worker = Worker(NAME, answer, max_live=64)
+    at_work, most, gate = set(), [], threading.Event()
+
+    def work():
+        at_work.add(threading.get_ident())
+        most.append(len(at_work))
+        gate.wait(5)
+        at_work.discard(threading.get_ident())
+
+    def job():
+        yield Aside(work)
+
+    tasks = [asyncio.create_task(read(worker, job())) for _ in range(3 * MAX_ASIDE)]
+    await eventually(lambda: len(at_work) == MAX_ASIDE)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert max(most) == MAX_ASIDE
+    await asyncio.to_thread(worker.close)
+
+
+async def test_what_nobody_waits_for_any_more_is_not_done(worker):
+    gate, done = threading.Event(), []
+
+    def job(number):
+        yield Aside(lambda: (gate.wait(5), done.append(number)))
+
+    first = [asyncio.create_task(read(worker, job(number))) for number in range(4)]
+    last = asyncio.create_task(read(worker, job(4)))
+    await asyncio.sleep(0.05)
+    last.cancel()
+    await asyncio.wait([last])
+    gate.set()
+    await asyncio.gather(*first)
+    assert sorted(done) == [0, 1, 2, 3]

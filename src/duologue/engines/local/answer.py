@@ -8,6 +8,7 @@ decode all their tokens at once, and stop after any.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate, zip_longest
 
 from ...engine import Event, Head, Usage
@@ -18,7 +19,7 @@ from .plan import Plan, plan
 from .prediction import MAX_DRAFT, Draft, Prediction
 from .sampling import Logits, Sampler, likeliest, logprobs
 from .speaker import Speaker, Token
-from .worker import Ask, Turns
+from .worker import Aside, Ask, Turns
 
 __all__ = ["PREFILL_SLICE", "answer", "decode"]
 
@@ -32,10 +33,11 @@ Row = tuple[int, Cache]
 def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Turns[Event]:
     """The turns of the answer to a request. All its choices share one evaluation of the prompt.
 
-    A turn that asks wants a list of rows decoded. Raises `BadRequestError` for what the model cannot take, and
+    The plan is made aside, since grammars and long prompts take their time. A turn that asks wants a list of rows
+    decoded. Raises `BadRequestError` for what the model cannot take, and
     for messages too long for its context.
     """
-    asked = plan(model, request)
+    asked: Plan = yield Aside(partial(plan, model, request))
     llama = model.weights()
     yield [Head(system_fingerprint=fingerprint)]
     cache = llama.cache(len(asked.prompt) + asked.limit)

@@ -5,7 +5,8 @@ thread works in rounds of one turn of each job, so that all go on at the same pa
 end. It starts with the first job and ends with the last.
 
 A turn may give an `Ask` instead of items: the questions of a round are answered together, which is faster than
-one by one, and each answer is sent to its generator, which goes on to its items.
+one by one, and each answer is sent to its generator, which goes on to its items. A turn that gives an `Aside`
+has its work done in another thread, and rests until then: work that takes long and has nothing to do with others.
 
 Readers sit on event loops, any number of them. A reader that leaves ends its job before the next turn; the
 job of one that is slow rests until it has caught up.
@@ -17,11 +18,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from ...protocol.errors import InternalServerError
 
-__all__ = ["MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Ask", "Turns", "Worker"]
+__all__ = ["MAX_ASIDE", "MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Aside", "Ask", "Turns", "Worker"]
 
 T = TypeVar("T")
 
@@ -31,6 +33,8 @@ MAX_LIVE = 128
 MAX_WAITING = 256
 # How many items a reader may be behind before its job rests.
 MAX_UNREAD = 64
+# How many threads do work that was put aside.
+MAX_ASIDE = 4
 RETRY_AFTER_S = 1
 
 
@@ -40,7 +44,13 @@ class Ask(NamedTuple):
     question: Any
 
 
-Turns: TypeAlias = Generator[list[T] | Ask, Any, None]
+class Aside(NamedTuple):
+    """What a turn gives that is to be done in another thread; what it returns or raises comes back."""
+
+    work: Callable[[], Any]
+
+
+Turns: TypeAlias = Generator[list[T] | Ask | Aside, Any, None]
 
 
 class _End:
@@ -59,21 +69,24 @@ class _Job(Generic[T]):
         self.size = size
         self.over = False
         self.asks: Ask | None = None
+        self.aside: Aside | None = None
         self._turns = turns
+        self._settled: Callable[[], list[T] | Ask | Aside] | None = None
         self._items: deque[T | _End] = deque()
         self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
 
     @property
     def rests(self) -> bool:
-        """Whether its reader must catch up first."""
-        return len(self._items) >= MAX_UNREAD
+        """Whether its reader, or what it put aside, must catch up first."""
+        return self.aside is not None or len(self._items) >= MAX_UNREAD
 
     def turn(self, answer: Any = None) -> None:
         """Run one turn, with the answer to what it asks; in the worker's thread."""
         self.asks = None
+        settled, self._settled = self._settled, None
         try:
-            made = self._turns.send(answer)
+            made = settled() if settled is not None else self._turns.send(answer)
         except StopIteration:
             self.end()
         except BaseException as error:  # the reader raises it
@@ -81,8 +94,19 @@ class _Job(Generic[T]):
         else:
             if isinstance(made, Ask):
                 self.asks = made
+            elif isinstance(made, Aside):
+                self.aside = made
             elif made:
                 self._post(made)
+
+    def settle(self) -> None:
+        """Do what was put aside; in a thread for that. The next turn goes on with it."""
+        assert self.aside is not None
+        try:
+            self._settled = partial(self._turns.send, self.aside.work())
+        except BaseException as error:  # raised where it was asked for
+            self._settled = partial(self._turns.throw, error)
+        self.aside = None
 
     def end(self, error: BaseException | None = None) -> None:
         """Give the reader its last item; the worker then forgets the job."""
@@ -126,6 +150,8 @@ class Worker:
         self._max_waiting = max_waiting
         self._live: deque[_Job[Any]] = deque()
         self._waiting: deque[_Job[Any]] = deque()
+        self._aside: deque[_Job[Any]] = deque()
+        self._aside_threads = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -190,8 +216,32 @@ class Worker:
         while jobs := self._ready():
             for job in jobs:
                 if job.asks is None and not job.over:
-                    job.turn()
+                    self._turn(job)
             self._answer_all([job for job in jobs if job.asks is not None and not job.over])
+
+    def _turn(self, job: _Job[Any], answer: Any = None) -> None:
+        job.turn(answer)
+        if job.aside is None:
+            return
+        with self._changed:
+            self._aside.append(job)
+            if self._aside_threads < MAX_ASIDE:
+                self._aside_threads += 1
+                threading.Thread(target=self._work_aside, name=f"{self._name}-aside", daemon=True).start()
+
+    def _work_aside(self) -> None:
+        while (job := self._next_aside()) is not None:
+            if not job.over:
+                job.settle()
+            self._wake()
+
+    def _next_aside(self) -> _Job[Any] | None:
+        """What was put aside first; None, and one thread less, where there is nothing."""
+        with self._changed:
+            if self._aside:
+                return self._aside.popleft()
+            self._aside_threads -= 1
+            return None
 
     def _answer_all(self, jobs: list[_Job[Any]]) -> None:
         """Answer what the jobs ask and let each go on."""
@@ -204,7 +254,7 @@ class Worker:
                 job.end(error)
             return
         for job, answer in zip(jobs, answers, strict=True):
-            job.turn(answer)
+            self._turn(job, answer)
 
     def _ready(self) -> list[_Job[Any]]:
         """The jobs of the next round, waited for if all of them rest; none, and no thread, if there is none."""
