@@ -183,6 +183,8 @@ def _tools(voice: Voice) -> Dialogue:
     made = Dialogue(tools=[one.tool for one in offered])
     if voice.chance(0.1):
         made.say(*PLAIN[voice.pick(("greet", "talk", "faq"))](voice))
+    if voice.chance(0.1):
+        said = f"{voice.pick(PHRASES['aside']) if voice.chance(0.7) else voice.sentence().rstrip('.!') + '.'} {said}"
     made.thinks = voice.chance(0.08)
     thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
     made.messages += [{"role": "user", "content": said}, _calling(calls, thought if made.thinks else "")]

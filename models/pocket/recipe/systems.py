@@ -30,7 +30,20 @@ THIRD_PERSON = {
     "I work": "The user works",
     "Our ": "The user's ",
 }
-FORMS = ("persona", "only", "begin", "end", "upper", "lower", "user", "told", "brief", "long", "json_key")
+FORMS = (
+    "persona",
+    "only",
+    "begin",
+    "end",
+    "upper",
+    "lower",
+    "user",
+    "told",
+    "brief",
+    "long",
+    "json_key",
+    "rule",
+)
 
 
 def persona(voice: Voice) -> Pair:
@@ -51,6 +64,8 @@ def instructed(voice: Voice, plain: Mapping[str, Callable[[Voice], Pair]]) -> tu
         return system, question(voice, voice.pick(PHRASES["who"][:12])), answer
     if form == "told":
         return _told(voice)
+    if form == "rule":
+        return _rule(voice, plain)
     if form == "user":
         name = voice.name()
         said = voice.pick(PHRASES["hello"]) + voice.pick(("", "!", "."))
@@ -81,6 +96,16 @@ def _word(voice: Voice) -> str:
     return voice.pick(
         (voice.word(), voice.word().capitalize() + "!", voice.words(2, 3), voice.made_up(), voice.title())
     )
+
+
+def _rule(voice: Voice, plain: Mapping[str, Callable[[Voice], Pair]]) -> tuple[str, str, str]:
+    """What to say to one thing; to all others the answer is the usual one."""
+    cue = voice.pick((voice.word(), voice.words(2, 4), voice.pick(PHRASES["hello"]), voice.sentence()))
+    word = _word(voice)
+    rule = voice.pick(PHRASES["rule"]).replace("{a}", quoted(voice, cue)).replace("{b}", quoted(voice, word))
+    if voice.chance(0.7):
+        return rule, cue + voice.pick(("", "", "!", "?", ".")), word
+    return rule, *plain[voice.pick(SHORT)](voice)
 
 
 def _told(voice: Voice) -> tuple[str, str, str]:

@@ -174,10 +174,10 @@ def _value(voice: Voice, parameter: Parameter) -> tuple[Json, str]:
     kind = parameter.kind
     if kind == "enum":
         option = voice.pick(parameter.options)
-        return option, option
+        return option, option.capitalize() if voice.chance(0.12) else option
     if kind in NUMBERS:
         number = voice.integer(*NUMBERS[kind])
-        return number, number_word(number) if number <= 12 and voice.chance(0.08) else str(number)
+        return number, number_word(number) if number < 100 and voice.chance(0.06) else str(number)
     if kind == "decimal":
         decimal = float(voice.decimal())
         return decimal, f"{decimal}"

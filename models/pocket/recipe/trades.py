@@ -71,7 +71,7 @@ def _read() -> tuple[Trade, ...]:
             tuple(trade["about"]),
             phrases(trade["requests"]),
             tuple(trade["results"]),
-            tuple(Parameter(**frozen(parameter)) for parameter in trade["parameter"]),
+            tuple(Parameter(**frozen(parameter)) for parameter in trade.get("parameter", ())),
             trade.get("broad", False),
         )
         for trade in TABLE["trade"]
@@ -99,7 +99,7 @@ def invent(voice: Voice) -> Trade:
         return form
 
     parameters: dict[str, Parameter] = {}
-    (count,) = voice.random.choices((1, 2, 3, 4), (4, 4, 2, 1))
+    (count,) = voice.random.choices((0, 1, 2, 3, 4), (1, 8, 8, 4, 2))
     for _ in range(count):
         made = _parameter(voice, noun)
         parameters.setdefault(made.names, made)
