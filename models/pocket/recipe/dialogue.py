@@ -184,7 +184,8 @@ def _tools(voice: Voice) -> Dialogue:
     if voice.chance(0.1):
         made.say(*PLAIN[voice.pick(("greet", "talk", "faq"))](voice))
     if voice.chance(0.1):
-        said = f"{voice.pick(PHRASES['aside']) if voice.chance(0.7) else voice.sentence().rstrip('.!') + '.'} {said}"
+        aside = voice.pick(PHRASES["aside"]) if voice.chance(0.7) else f"{voice.sentence().rstrip('.!')}."
+        said = f"{aside} {said}"
     made.thinks = voice.chance(0.08)
     thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
     made.messages += [{"role": "user", "content": said}, _calling(calls, thought if made.thinks else "")]
