@@ -93,18 +93,36 @@ def test_a_slow_caller_is_not_a_slow_server() -> None:
         assert stream.outcome == asyncio.run(read(server.url)) == "complete"
 
 
-async def still_here(scope: Any, receive: Any, send: Any) -> None:
-    """An application that says one word, then only that it is still there."""
-    headers = [(b"content-type", b"text/event-stream")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
-    while True:
-        await asyncio.sleep(0.01)
-        await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
-
-
-def test_an_application_is_given_up(both: Driver) -> None:
+@pytest.mark.parametrize("pause", [0.01, 0], ids=["comments", "flood"])
+def test_an_application_is_given_up(pause: float, both: Driver) -> None:
     """The same in this process."""
-    reading = both.read(app=still_here, timeout=DEADLINES)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+        while True:
+            await asyncio.sleep(pause)
+            await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+
+    reading = both.read(app=app, timeout=DEADLINES)
     assert isinstance(reading.error, StreamTimeoutError)
     assert (reading.error.phase, reading.text) == ("idle_content", "Hello")
+
+
+async def test_a_caller_who_is_elsewhere_when_the_time_has_come() -> None:
+    """Between two reads nothing is given up, and the next wait is given up in its own time."""
+    began = asyncio.get_running_loop().time()
+
+    def answer(peer: Peer) -> None:
+        peer.send(HEAD + piece(CHUNK))
+        peer.gone()
+
+    with WireServer(answer) as server:
+        async with AsyncClient(base_url=server.url, timeout=DEADLINES, max_retries=0) as client:
+            stream = await client.chat.completions.create(**ASK, stream=True)
+            await anext(stream)
+            await asyncio.sleep(1.5 * LIMIT)
+            with pytest.raises(StreamTimeoutError, match="idle_content"):
+                await anext(stream)
+    assert 2.5 * LIMIT <= asyncio.get_running_loop().time() - began < 12 * LIMIT

@@ -164,6 +164,11 @@ class Reading(Generic[T, R]):
         limit = self._idle_content
         return None if limit is None else time.monotonic() + limit
 
+    def _check(self, by: float | None) -> None:
+        """Raises `TransportError` when it is `by`: a transport that has bytes at any time does not see to it."""
+        if by is not None and self._reader.outcome is None and time.monotonic() >= by:
+            raise TransportError("timeout", phase="idle_content", seconds=self._idle_content)
+
     def _again(self) -> Plan | None:
         """The steps of another attempt for a stream that has failed; None once a chunk has come."""
         reader, start = self._reader, bytes(self._before_chunks)

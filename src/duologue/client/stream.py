@@ -85,6 +85,7 @@ class Stream(Reading[T, Response]):
                 try:
                     if self._take(data or self._transport.read(by)):
                         return True
+                    self._check(by)
                 except TransportError as failure:
                     self._broken(failure)
                 data = b""
@@ -180,6 +181,7 @@ class AsyncStream(Reading[T, AsyncResponse]):
                 try:
                     if self._take(data or await self._transport.read(by)):
                         return True
+                    self._check(by)
                 except TransportError as failure:
                     self._broken(failure)
                 data = b""

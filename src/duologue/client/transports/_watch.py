@@ -60,6 +60,7 @@ class Watch:
         deadlines = self._deadlines
         if self.since is None:
             moment, again = deadlines.until, deadlines.moment("idle", now)
+            self.by = None  # the next wait says it anew
         else:
             moment = again = deadlines.moment("idle", self.since, self.by)
         if moment is not None and now >= moment - EARLY_S:
