@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from duologue.client import aio, bulk, events, stream, sync
+from duologue.client import aio, bulk, events, raw, stream, sync, unread
 from duologue.client.transports.aiohttp import AiohttpTransport
 from duologue.client.transports.asgi import AsgiTransport, ThreadedAsgiTransport
 from duologue.client.transports.http_client import HttpClientTransport
@@ -23,6 +23,10 @@ TWINS: list[tuple[type, type]] = [
     (sync.Completions, aio.AsyncCompletions),
     (sync.Models, aio.AsyncModels),
     (stream.Stream, stream.AsyncStream),
+    (raw.RawCompletions, raw.AsyncRawCompletions),
+    (raw.StreamedCompletions, raw.AsyncStreamedCompletions),
+    (unread.StreamedResponse, unread.AsyncStreamedResponse),
+    (unread.StreamedResponseManager, unread.AsyncStreamedResponseManager),
     (bulk.Results, bulk.AsyncResults),
     (events.ChatCompletionStream, events.AsyncChatCompletionStream),
     (events.ChatCompletionStreamManager, events.AsyncChatCompletionStreamManager),
@@ -122,6 +126,12 @@ def code(cls: type, method: str) -> str:
     [
         (sync.Client, aio.AsyncClient, "_run"),
         (sync.Completions, aio.AsyncCompletions, "create"),
+        (sync.Completions, aio.AsyncCompletions, "_answer"),
+        (raw._Raw, raw._AsyncRaw, "_answer"),
+        (raw._Unread, raw._AsyncUnread, "_answer"),
+        (unread.StreamedResponse, unread.AsyncStreamedResponse, "parse"),
+        (unread.StreamedResponse, unread.AsyncStreamedResponse, "read"),
+        (unread.StreamedResponse, unread.AsyncStreamedResponse, "close"),
         (sync.Completions, aio.AsyncCompletions, "stream"),
         (sync.Completions, aio.AsyncCompletions, "create_many"),
         (sync.Models, aio.AsyncModels, "list"),

@@ -27,6 +27,8 @@ from duologue import (
     omit,
     user_message,
 )
+from duologue.client import RawResponse, StreamedResponse
+from duologue.client.unread import StreamedResponseManager
 from duologue.types import CompletionUsage, Model, ModelList
 from duologue.types.chat import (
     ChatCompletion,
@@ -193,6 +195,29 @@ def failures(error: StreamTruncatedError) -> None:
     assert_type(error.completion, ChatCompletion | None)
     known: DuologueError = error
     assert_type(known.request_id, str | None)
+
+
+def raw(client: Client) -> None:
+    create = client.chat.completions.with_raw_response.create
+    assert_type(create(model="m", messages=messages), RawResponse[ChatCompletion])
+    assert_type(create(model="m", messages=messages).parse(), ChatCompletion)
+    assert_type(create(model="m", messages=messages, stream=True).parse(), Stream[ChatCompletionChunk])
+    create(model="m")  # type: ignore[call-overload]
+    unread = client.chat.completions.with_streaming_response.create(model="m", messages=messages)
+    assert_type(unread, StreamedResponseManager[ChatCompletion])
+    with unread as answer:
+        assert_type(answer, StreamedResponse[ChatCompletion])
+        assert_type(answer.iter_lines(), Iterator[str])
+        assert_type(answer.parse(), ChatCompletion)
+
+
+async def async_raw(client: AsyncClient) -> None:
+    create = client.chat.completions.with_raw_response.create
+    assert_type(await create(model="m", messages=messages), RawResponse[ChatCompletion])
+    stream = (await create(model="m", messages=messages, stream=True)).parse()
+    assert_type(stream, AsyncStream[ChatCompletionChunk])
+    async with client.chat.completions.with_streaming_response.create(model="m", messages=messages) as answer:
+        assert_type(await answer.parse(), ChatCompletion)
 
 
 def bulk(client: Client) -> None:

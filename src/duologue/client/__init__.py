@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from .options import Omit as Omit
     from .options import Timeout as Timeout
     from .options import omit as omit
+    from .raw import RawResponse as RawResponse
     from .response import APIResponse as APIResponse
     from .response import Timings as Timings
     from .stream import AsyncStream as AsyncStream
     from .stream import Stream as Stream
     from .sync import Client as Client
     from .sync import OpenAI as OpenAI
+    from .unread import AsyncStreamedResponse as AsyncStreamedResponse
+    from .unread import StreamedResponse as StreamedResponse
 else:
     __all__, __getattr__, __dir__ = lazy(
         __name__,
@@ -31,8 +34,10 @@ else:
             "bulk": ("BulkResult",),
             "events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
+            "raw": ("RawResponse",),
             "response": ("APIResponse", "Timings"),
             "stream": ("AsyncStream", "Stream"),
             "sync": ("Client", "OpenAI"),
+            "unread": ("AsyncStreamedResponse", "StreamedResponse"),
         },
     )

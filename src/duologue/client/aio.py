@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
     from ..types.model import Model, ModelList
     from .bulk import AsyncRequests, AsyncResults
-    from .call import Plan
+    from .call import Call, Plan
     from .events import AsyncChatCompletionStreamManager
+    from .raw import AsyncRawCompletions, AsyncStreamedCompletions
     from .stream import AsyncStream
     from .transports.asgi import ASGIApp
 
@@ -140,6 +141,28 @@ class AsyncCompletions:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
+    @property
+    def with_raw_response(self) -> AsyncRawCompletions:
+        """`create`, giving the HTTP answer: its headers and bytes, and by `parse()` what `create` returns."""
+        from .raw import AsyncRawCompletions
+
+        return AsyncRawCompletions(self._client)
+
+    @property
+    def with_streaming_response(self) -> AsyncStreamedCompletions:
+        """The same in a `with`, and the body is read only when it is asked for, as it arrives."""
+        from .raw import AsyncStreamedCompletions
+
+        return AsyncStreamedCompletions(self._client)
+
+    async def _answer(self, call: Call) -> Any:
+        """What is returned for a call."""
+        from .call import perform
+        from .stream import AsyncStream
+
+        answer = await self._client._run(perform(call, self._client._run))
+        return AsyncStream(answer) if call.answer is None else answer
+
     @overload
     async def create(
         self,
@@ -192,9 +215,7 @@ class AsyncCompletions:
         `extra_body` holds what only your server knows. Raises a `DuologueError`, of the class that
         `duologue.protocol.errors` lists for what went wrong.
         """
-        from .call import perform
         from .calls import chat_completion
-        from .stream import AsyncStream
 
         client = self._client
         call = chat_completion(
@@ -207,8 +228,8 @@ class AsyncCompletions:
             headers=extra_headers,
             query=extra_query,
         )
-        answer = await client._run(perform(call, client._run))
-        return AsyncStream(answer) if stream else answer
+        answer: ChatCompletion | AsyncStream[ChatCompletionChunk] = await self._answer(call)
+        return answer
 
     def stream(
         self,

@@ -33,7 +33,19 @@ from .observe import Ending, Observer, leave, observers_of
 from .options import Options, Timeout, public_url
 from .response import APIResponse, RequestInfo, Timings
 
-__all__ = ["Ask", "Attempts", "Call", "Opened", "Plan", "Read", "Release", "Step", "perform", "whole_body"]
+__all__ = [
+    "Ask",
+    "Attempts",
+    "Call",
+    "Opened",
+    "Plan",
+    "Read",
+    "Release",
+    "Step",
+    "perform",
+    "some_bytes",
+    "whole_body",
+]
 
 R = TypeVar("R", Response, AsyncResponse)
 E = TypeVar("E", bound=APIError)
@@ -190,7 +202,7 @@ class Attempts:
         """Tell the observers of the answer that the call ends with."""
         if self.observers:
             known = answer if isinstance(answer, WireObject) else None
-            response, usage = getattr(known, "_response", None), getattr(known, "usage", None)
+            response, usage = getattr(answer, "_response", None), getattr(known, "usage", None)
             self.over(Ending("complete", self.seconds(), None, response, usage, lambda: known))
 
     def failed(self, error: BaseException) -> None:
@@ -258,9 +270,7 @@ def whole_body(
                 keep = True
                 break
     except TransportError as error:
-        problem = _caused(no_answer(error, opened.response.request), error)
-        problem.raw, problem.request_id = bytes(body), opened.response.request_id
-        problem.response = opened.response
+        problem = _cut(opened, error, bytes(body))
         raise problem from problem.__cause__
     finally:
         if not keep:
@@ -268,6 +278,25 @@ def whole_body(
             timings.duration = attempts.seconds()
             attempts.received(bytes(body), 0, timings.duration)
     return bytes(body)
+
+
+def some_bytes(opened: Opened[Any]) -> Generator[Step, Any, bytes]:
+    """What comes next of a body, `b""` at its end."""
+    try:
+        data: bytes = yield Read(opened.transport)
+    except TransportError as error:
+        problem = _cut(opened, error, b"")
+        raise problem from problem.__cause__
+    if opened.timings.first_byte is None:
+        opened.timings.first_byte = opened.attempts.seconds()
+    return data
+
+
+def _cut(opened: Opened[Any], failure: TransportError, body: bytes) -> APIError:
+    """The exception for a body that broke off."""
+    problem = _caused(no_answer(failure, opened.response.request), failure)
+    problem.raw, problem.request_id, problem.response = body, opened.response.request_id, opened.response
+    return problem
 
 
 def _error_body(opened: Opened[Any]) -> Generator[Step, Any, bytes]:

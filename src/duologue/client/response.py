@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import NamedTuple
 
 from ..protocol.dialect import Deviation
@@ -12,7 +13,7 @@ from ..protocol.transport import Headers
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, ChoiceDelta
 from ..types.completion_usage import CompletionUsage
 
-__all__ = ["MAX_GAPS", "APIResponse", "RequestInfo", "Timings"]
+__all__ = ["MAX_GAPS", "APIResponse", "KnowsResponse", "RequestInfo", "Timings"]
 
 # How many gaps of a stream are kept, the first ones: a stream may go on for ever.
 MAX_GAPS = 4096
@@ -142,6 +143,61 @@ class APIResponse(NamedTuple):
     def rate_limits(self) -> RateLimits:
         """What the headers tell of limits, as it was when they came."""
         return rate_limits(self.headers, lambda: self.received_at)
+
+
+class KnowsResponse:
+    """What is known of an answer besides its body, under openai-python's names."""
+
+    _response: APIResponse
+
+    @property
+    def http_response(self) -> APIResponse:
+        """All of it: also timings, rate limits, and when it came."""
+        return self._response
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, found in any case."""
+        return self._response.headers
+
+    @property
+    def status_code(self) -> int:
+        """The status, from 200 to 299."""
+        return self._response.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for the exchange."""
+        return self._response.request_id
+
+    @property
+    def retries_taken(self) -> int:
+        """How many attempts came before the one that was answered."""
+        return self._response.retries_taken
+
+    @property
+    def http_version(self) -> str:
+        """`HTTP/1.1`."""
+        return f"HTTP/{self._response.http_version}"
+
+    @property
+    def method(self) -> str:
+        """The method of the request."""
+        return self._response.request.method
+
+    @property
+    def url(self) -> str:
+        """The URL of the request, without its query."""
+        return self._response.request.url
+
+    @property
+    def elapsed(self) -> timedelta:
+        """From the call to the end of the body, or as far as it has come; retries are part of it."""
+        timings = self._response.timings
+        return timedelta(seconds=timings.duration or timings.last_chunk or timings.headers or 0.0)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status_code}>"
 
 
 def _is_made(delta: ChoiceDelta) -> bool:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ..types.chat.completion_create_params import CompletionCreateParamsBase
     from ..types.model import Model, ModelList
     from .bulk import Requests, Results
-    from .call import Plan
+    from .call import Call, Plan
     from .events import ChatCompletionStreamManager
+    from .raw import RawCompletions, StreamedCompletions
     from .stream import Stream
     from .transports.asgi import ASGIApp
 
@@ -138,6 +139,28 @@ class Completions:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    @property
+    def with_raw_response(self) -> RawCompletions:
+        """`create`, giving the HTTP answer: its headers and bytes, and by `parse()` what `create` returns."""
+        from .raw import RawCompletions
+
+        return RawCompletions(self._client)
+
+    @property
+    def with_streaming_response(self) -> StreamedCompletions:
+        """The same in a `with`, and the body is read only when it is asked for, as it arrives."""
+        from .raw import StreamedCompletions
+
+        return StreamedCompletions(self._client)
+
+    def _answer(self, call: Call) -> Any:
+        """What is returned for a call."""
+        from .call import perform
+        from .stream import Stream
+
+        answer = self._client._run(perform(call, self._client._run))
+        return Stream(answer) if call.answer is None else answer
+
     @overload
     def create(
         self,
@@ -190,9 +213,7 @@ class Completions:
         `extra_body` holds what only your server knows. Raises a `DuologueError`, of the class that
         `duologue.protocol.errors` lists for what went wrong.
         """
-        from .call import perform
         from .calls import chat_completion
-        from .stream import Stream
 
         client = self._client
         call = chat_completion(
@@ -205,8 +226,8 @@ class Completions:
             headers=extra_headers,
             query=extra_query,
         )
-        answer = client._run(perform(call, client._run))
-        return Stream(answer) if stream else answer
+        answer: ChatCompletion | Stream[ChatCompletionChunk] = self._answer(call)
+        return answer
 
     def stream(
         self,
