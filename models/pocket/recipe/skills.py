@@ -63,7 +63,7 @@ def talk(voice: Voice) -> Pair:
 
 def count(voice: Voice) -> Pair:
     """Count up, down, or in steps."""
-    (direction,) = voice.random.choices((_up, _down, _steps), (6, 3, 2))
+    (direction,) = voice.random.choices((_up, _down, _steps), (8, 3, 1))
     request, numbers = direction(voice)
     said = slips(voice, asked(voice, request) + voice.pick((".", ".", "", "!", "?")))
     return said, ", ".join(map(str, numbers))
