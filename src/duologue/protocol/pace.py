@@ -24,6 +24,9 @@ __all__ = ["SPARE", "Pace"]
 # The part of a limit that is spread over the time until it resets.
 SPARE = 0.1
 
+# What a request is taken to cost rises at once with what the answers tell, and falls by this part of the way.
+_FALL = 0.125
+
 _REFUSALS = frozenset({429, 503})
 
 
@@ -118,4 +121,4 @@ class _Meter:
         before = self._limit if self._told is None else self._told
         if before is not None and before > reading.remaining:
             each = (before - reading.remaining) / self._less
-            self._cost = (self._cost + each) / 2 if self._cost else each
+            self._cost = max(each, self._cost + _FALL * (each - self._cost))
