@@ -18,7 +18,7 @@ from opentelemetry.metrics import Histogram
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from ..._version import __version__
-from ...protocol.errors import APIError
+from ...protocol.errors import APIError, APIStatusError
 from ...protocol.transport import Request
 from ...types._wire import WireObject
 from ...types.chat.chat_completion import ChatCompletion
@@ -237,5 +237,6 @@ def _error_type(ending: Ending) -> str:
     """Few different words: the status of an answer, else the class of what is raised."""
     if ending.outcome == "cancelled":
         return "cancelled"
-    status = getattr(ending.error, "status_code", None)
-    return str(status) if status is not None else type(ending.error).__name__
+    if isinstance(ending.error, APIStatusError):
+        return str(ending.error.status_code)
+    return type(ending.error).__name__
