@@ -150,12 +150,12 @@ def test_the_total_goes_on_through_the_stream(every: Driver, pause: float) -> No
 def test_the_total_includes_retries(every: Driver) -> None:
     """A wait for the next attempt that would outlast the call is not begun; the last error is told at once."""
     error = {"error": {"message": "busy", "type": "server_error"}}
-    server = WireServer(json_answer(error, 503, {"retry-after": "0.08"}))
+    server = WireServer(json_answer(error, 503, {"retry-after": "0.4"}))
     began = time.monotonic()
     with server, pytest.raises(APIStatusError):
-        every.create(base_url=server.url, max_retries=9, timeout=Timeout(total=0.2))
+        every.create(base_url=server.url, max_retries=99, timeout=Timeout(total=1))
     assert 1 <= len(server.asked) <= 3
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 def test_the_total_cuts_an_attempt_short(every: Driver) -> None:
@@ -181,7 +181,7 @@ def test_timeouts_are_retried(every: Driver) -> None:
     """A server that answers the second time is waited for."""
     server = WireServer(raw(ending="open"), json_answer(COMPLETION))
     with server:
-        answer = every.create(base_url=server.url, max_retries=1, timeout=Timeout(headers=SHORT))
+        answer = every.create(base_url=server.url, max_retries=1, timeout=Timeout(headers=4 * SHORT))
     assert answer.text == "Hello there"
     assert answer._response.retries_taken == 1
 
