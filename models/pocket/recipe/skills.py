@@ -15,6 +15,7 @@ __all__ = [
     "arithmetic_of",
     "count",
     "greet",
+    "lot",
     "repeat",
     "sums",
     "talk",
@@ -149,6 +150,31 @@ def thought(a: int, b: int, sign: str) -> str:
     if sign == "-" and 0 < ones < b:
         return f"{a} - {ones} = {a - ones}, {a - ones} - {b - ones} = {a - b}"
     return f"{a} {sign} {b} = {a + b if sign == '+' else a - b}"
+
+
+# Chance
+
+LOTS = [(phrases(lot["asked"]), lot["answer"]) for lot in table("lots")["lot"]]
+
+
+def lot(voice: Voice) -> Pair:
+    """Something left to chance, on which sampling shows: a coin, a number, a sentence that means nothing."""
+    if voice.chance(0.12):
+        return _choice(voice)
+    requests, answer = voice.random.choice(LOTS)
+    said = slips(voice, asked(voice, voice.pick(requests)) + voice.pick((".", "", "!", "?")))
+    return said, voice.fill(answer, {"sentence": _statement})
+
+
+def _statement(voice: Voice) -> str:
+    text = voice.sentence().rstrip(".!")
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _choice(voice: Voice) -> Pair:
+    options = [voice.word() for _ in range(voice.integer(2, 4))]
+    listed = f"{', '.join(options[:-1])} or {options[-1]}"
+    return asked(voice, voice.pick(PHRASES["choose"]).replace("{}", listed)), voice.pick(options)
 
 
 # Repeating
