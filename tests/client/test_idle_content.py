@@ -50,7 +50,7 @@ def test_a_stream_without_chunks_is_given_up(pause: float | None, before: bytes,
     assert "no chunk came for 0.15 s (timeout.idle_content)" in str(reading.error)
     assert reading.error.phase == "idle_content"
     assert (reading.text, reading.stream.outcome) == ("Hello" if before else "", "truncated")
-    assert LIMIT <= time.monotonic() - began < 10 * LIMIT
+    assert LIMIT <= time.monotonic() - began < 5
 
 
 def test_chunks_put_it_off(every: Driver) -> None:
@@ -128,4 +128,4 @@ async def test_a_caller_who_is_elsewhere_when_the_time_has_come() -> None:
             await asyncio.sleep(1.5 * LIMIT)
             with pytest.raises(StreamTimeoutError, match="idle_content"):
                 await anext(stream)
-    assert 2.5 * LIMIT <= asyncio.get_running_loop().time() - began < 12 * LIMIT
+    assert 2.5 * LIMIT <= asyncio.get_running_loop().time() - began < 5

@@ -38,7 +38,7 @@ def test_a_server_that_never_answers(every: Driver) -> None:
         every.create(base_url=server.url, timeout=Timeout(headers=SHORT))
     assert caught.value.phase == "headers"
     assert "0.1 s (timeout.headers)" in str(caught.value)
-    assert SHORT <= time.monotonic() - began < 10 * SHORT
+    assert SHORT <= time.monotonic() - began < 5
 
 
 def test_a_head_that_drips(every: Driver) -> None:
@@ -144,7 +144,7 @@ def test_the_total_goes_on_through_the_stream(every: Driver, pause: float) -> No
     assert "0.2 s (timeout.total)" in str(reading.error)
     assert reading.error.completion is not None
     assert reading.error.completion.text == reading.text == "Hello" * len(reading.chunks)
-    assert 2 * SHORT <= time.monotonic() - began < 10 * SHORT
+    assert 2 * SHORT <= time.monotonic() - began < 5
 
 
 def test_the_total_includes_retries(every: Driver) -> None:
