@@ -94,6 +94,16 @@ def test_of_answers_side_by_side_the_least_counts() -> None:
     assert pace.delay(13) == 0
 
 
+def test_an_answer_that_was_overtaken_is_not_believed() -> None:
+    """The server saw the second before the first, whose answer came earlier: nothing is left."""
+    pace = after(told(2, "50s"))
+    pace.sent(11)
+    pace.sent(12)
+    pace.heard(200, told(0, "48s"), 11, 13, wall)
+    pace.heard(200, told(1, "48s"), 12, 14, wall)
+    assert pace.delay(14) > 40
+
+
 def test_what_a_request_costs_in_tokens_is_learned() -> None:
     """200 each: with 150 left none goes, with 250 left one does."""
     pace = after(told(800, "50s", 1000, "tokens"), told(600, "50s", 1000, "tokens"))

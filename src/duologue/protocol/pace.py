@@ -77,48 +77,75 @@ class Pace:
             self._not_before = max(self._not_before, now + asked)
 
 
+class _Seen:
+    """What is left by one reading, which is believed until it is older than another one for sure."""
+
+    __slots__ = ("at", "left", "until")
+
+    def __init__(self, at: float, until: float, left: float) -> None:
+        self.at = at
+        self.until = until
+        self.left = left
+
+
 class _Meter:
-    """What is left of one limit. What a request costs is 1, or else is learned from what the answers tell."""
+    """What is left of one limit. What a request costs is 1, or else is learned from what the answers tell.
+
+    Answers to requests that were on their way side by side come in any order, so that of several readings nobody
+    may know the latest: all of them are kept, and the one that tells of the least counts.
+    """
 
     def __init__(self, cost: float | None) -> None:
         self._learns = cost is None
         self._cost = cost or 0.0
         self._limit: float | None = None
-        self._left = 0.0
-        self._until = 0.0  # when it resets; before the first answer nothing is known
-        self._as_of = 0.0  # when the answer came that `_left` goes by
-        self._told: float | None = None  # what it told, and how many answers have told of less since
+        self._seen: list[_Seen] = []
+        # What the cost is learned from: a reading, and how many have told of less since.
+        self._told: float | None = None
+        self._told_at = self._told_until = 0.0
         self._less = 0
 
     def delay(self, now: float, last: float) -> float:
-        rest = self._until - now
+        """How long the next request is to wait, when the last one went at `last`."""
+        return max((self._delay(seen, now, last) for seen in self._seen), default=0.0)
+
+    def _delay(self, seen: _Seen, now: float, last: float) -> float:
+        rest = seen.until - now
         if not 0 < rest <= MAX_ASKED_S:
             return 0.0
-        if self._left <= 0 or self._left < self._cost:
+        if seen.left <= 0 or seen.left < self._cost:
             return rest
-        if self._limit is None or self._left > SPARE * self._limit:
+        if self._limit is None or seen.left > SPARE * self._limit:
             return 0.0
-        return last + rest * self._cost / self._left - now
+        return last + rest * self._cost / seen.left - now
 
     def spend(self) -> None:
-        self._left -= self._cost
+        """A request goes."""
+        for seen in self._seen:
+            seen.left -= self._cost
 
     def read(self, reading: _Reading, sent: float, now: float, unheard: int) -> None:
+        """The answer to the request that went at `sent` tells this; so many others are on their way."""
         self._limit = reading.limit or self._limit
-        newer = sent >= self._as_of or now >= self._until
-        self._less += newer or self._told is None or reading.remaining < self._told
-        if newer and self._learns and (now < self._until or self._told is None):
-            self._learn(reading)
-        left = reading.remaining - unheard * self._cost
-        if newer:
-            self._left, self._as_of, self._until = left, now, now + reading.reset
-            self._told, self._less = reading.remaining, 0
-        else:  # on its way beside the one that is gone by: which of both is later, nobody knows
-            self._left = min(self._left, left)
-            self._until = max(self._until, now + reading.reset)
+        if self._learns:
+            self._learn(reading, sent, now)
+        # What came before that request went is older.
+        self._seen = [seen for seen in self._seen if seen.at > sent]
+        self._seen.append(_Seen(now, now + reading.reset, reading.remaining - unheard * self._cost))
 
-    def _learn(self, reading: _Reading) -> None:
+    def _learn(self, reading: _Reading, sent: float, now: float) -> None:
+        newer = self._told is None or sent >= self._told_at
+        self._less += newer or reading.remaining < (self._told or 0)
+        if not newer:
+            return
         before = self._limit if self._told is None else self._told
-        if before is not None and before > reading.remaining:
+        same = self._told is None or now < self._told_until
+        if same and before is not None and before > reading.remaining:
             each = (before - reading.remaining) / self._less
             self._cost = max(each, self._cost + _FALL * (each - self._cost))
+        self._told, self._told_at, self._told_until, self._less = (
+            reading.remaining,
+            now,
+            now + reading.reset,
+            0,
+        )
