@@ -57,6 +57,7 @@ def test_a_completion(both: Driver) -> None:
     assert began - 1 <= response.received_at <= time.time() + 1
     timings = response.timings
     assert 0 <= timings.connect <= timings.headers <= timings.first_byte <= timings.duration
+    assert (timings.tokens, timings.tokens_per_second, timings.longest_gap) == (2, None, None)
     assert completion.wire.raw.startswith(b'{"id"')
 
 

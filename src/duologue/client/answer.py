@@ -128,6 +128,7 @@ def completion(response: APIResponse, body: bytes, asked: Asked, dialect: Dialec
     watch = Watch(asked, dialect)
     whole = _answer(response, body, watch.completion, "choices")
     whole._response = response._replace(deviations=tuple(watch.deviations))
+    response.timings.tokens = whole.usage.completion_tokens if whole.usage is not None else None
     if (error := watch.error()) is not None:
         error.completion, error.usage = whole, whole.usage
         raise _told(error, whole._response, body)

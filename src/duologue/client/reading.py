@@ -43,7 +43,8 @@ class Reading(Generic[T, R]):
         self._idle_content = opened.call.timeout.idle_content
         self._batch: Iterator[T] = iter(())  # what has come and is not delivered yet
         self._ended = False
-        if opened.attempts.observers:  # the stream may be dropped without a word
+        self._observed = bool(opened.attempts.observers)
+        if self._observed:  # the stream may be dropped without a word
             finalize(self, opened.attempts.drop).atexit = False
         self._begin(opened)
 
@@ -51,6 +52,7 @@ class Reading(Generic[T, R]):
         """The head of a good answer has come."""
         options = opened.call.options
         self._opened: Opened[R] = opened
+        self._attempts = opened.attempts
         self._transport: R = opened.transport
         self._start = opened.start
         self._response = opened.response
@@ -138,13 +140,15 @@ class Reading(Generic[T, R]):
         if not data:
             reader.close()
         chunks = reader.feed(data)
-        if chunks:
-            timings.take(chunks, now)
         if reader.outcome is not None:
             timings.end(now, reader.usage)
-        if self._opened.attempts.observers:
-            self._opened.attempts.received(data, len(chunks), now)
+        if self._observed:
+            self._attempts.received(data, len(chunks), now)
         if chunks:
+            timings.moments.append(now)
+            timings.chunks += len(chunks)
+            if timings.first_content is None:
+                timings.look(chunks, now)
             self._batch = self._delivered(chunks)
             return True
         if not timings.chunks and len(self._before_chunks) < ERROR_BODY_BYTES:
@@ -181,7 +185,7 @@ class Reading(Generic[T, R]):
             failure = Failure(error.status_code)
         else:
             return None
-        plan = self._opened.attempts.another(failure)
+        plan = self._attempts.another(failure)
         if plan is not None:
             self._transport.close()
         return plan
@@ -225,7 +229,7 @@ class Reading(Generic[T, R]):
 
     def _over(self) -> None:
         """Tell the observers of the call what became of it."""
-        attempts, reader = self._opened.attempts, self._reader
+        attempts, reader = self._attempts, self._reader
         if attempts.observers and reader.outcome is not None:
             attempts.over(
                 Ending(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
+from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..protocol.dialect import Deviation
@@ -13,10 +14,10 @@ from ..protocol.transport import Headers
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, ChoiceDelta
 from ..types.completion_usage import CompletionUsage
 
-__all__ = ["MAX_GAPS", "APIResponse", "KnowsResponse", "RequestInfo", "Timings"]
+__all__ = ["MAX_MOMENTS", "APIResponse", "KnowsResponse", "RequestInfo", "Timings"]
 
-# How many gaps of a stream are kept, the first ones: a stream may go on for ever.
-MAX_GAPS = 4096
+# How many moments of a stream are kept: it may go on for ever.
+MAX_MOMENTS = 4096
 
 
 class RequestInfo(NamedTuple):
@@ -35,22 +36,13 @@ class Timings:
     kind, `first_token` the first that brought something the model has made (text, reasoning, a refusal, a call,
     audio), `first_content` the first with text to be shown: content or a refusal.
 
-    `gaps` are the seconds between reads that brought chunks, of the first `MAX_GAPS`; `longest_gap` is that of
-    all. Chunks that came in one read have no gap between them. `tokens` is what the server says that it made.
+    `moments` are when reads brought chunks, the last `MAX_MOMENTS` of them; several chunks may come at one
+    moment. `tokens` is what the server says that it made.
     """
 
     __slots__ = (
-        *(
-            "chunks",
-            "connect",
-            "duration",
-            "first_byte",
-            "first_chunk",
-            "first_content",
-            "first_token",
-            "gaps",
-        ),
-        *("headers", "last_chunk", "longest_gap", "tokens"),
+        *("chunks", "connect", "duration", "first_byte", "first_chunk", "first_content"),
+        *("first_token", "headers", "moments", "tokens"),
     )
 
     def __init__(self, *, connect: float | None = None, headers: float | None = None) -> None:
@@ -60,12 +52,25 @@ class Timings:
         self.first_chunk: float | None = None
         self.first_token: float | None = None
         self.first_content: float | None = None
-        self.last_chunk: float | None = None
         self.duration: float | None = None
-        self.longest_gap: float | None = None
-        self.gaps: array[float] = array("d")
+        self.moments: deque[float] = deque(maxlen=MAX_MOMENTS)
         self.chunks = 0
         self.tokens: int | None = None
+
+    @property
+    def last_chunk(self) -> float | None:
+        """When the last chunk came."""
+        return self.moments[-1] if self.moments else None
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds from each of `moments` to the next."""
+        return [later - earlier for earlier, later in pairwise(self.moments)]
+
+    @property
+    def longest_gap(self) -> float | None:
+        """The longest of `gaps`; None before there is one."""
+        return max(self.gaps, default=None)
 
     @property
     def chunks_per_second(self) -> float | None:
@@ -80,28 +85,10 @@ class Timings:
         """
         return None if self.tokens is None else _pace(self.tokens, self.first_token, self.last_chunk)
 
-    def take(self, chunks: list[ChatCompletionChunk], now: float) -> None:
-        """A read has brought chunks."""
-        if self.last_chunk is None:
+    def look(self, chunks: Iterable[ChatCompletionChunk], now: float) -> None:
+        """Chunks have come, and none before them had content."""
+        if self.first_chunk is None:
             self.first_chunk = now
-        else:
-            gap = now - self.last_chunk
-            if self.longest_gap is None or gap > self.longest_gap:
-                self.longest_gap = gap
-            if len(self.gaps) < MAX_GAPS:
-                self.gaps.append(gap)
-        self.last_chunk = now
-        self.chunks += len(chunks)
-        if self.first_content is None:
-            self._look(chunks, now)
-
-    def end(self, now: float, usage: CompletionUsage | None) -> None:
-        """There is an outcome."""
-        self.duration = now
-        if usage is not None:
-            self.tokens = usage.completion_tokens
-
-    def _look(self, chunks: Iterable[ChatCompletionChunk], now: float) -> None:
         for chunk in chunks:
             for choice in chunk.choices:
                 shown = bool(choice.delta.content or choice.delta.refusal)
@@ -111,8 +98,15 @@ class Timings:
                     self.first_content = now
                     return
 
+    def end(self, now: float, usage: CompletionUsage | None) -> None:
+        """There is an outcome."""
+        self.duration = now
+        if usage is not None:
+            self.tokens = usage.completion_tokens
+
     def __repr__(self) -> str:
-        values = ((name, getattr(self, name)) for name in self.__slots__ if name != "gaps")
+        names = (name for name in (*self.__slots__, "last_chunk") if name != "moments")
+        values = ((name, getattr(self, name)) for name in names)
         shown = (f"{name}={value:.6g}" for name, value in values if value is not None)
         return f"Timings({', '.join(shown)})"
 
