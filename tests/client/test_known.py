@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
 from support.wire import (
     COMPLETION,
     DONE,
+    PATIENCE_S,
     WireServer,
     chunk,
     event,
@@ -154,21 +156,26 @@ def delta(**fields: Any) -> bytes:
     return event(value)
 
 
-def test_first_chunk_first_token_first_content(both: Driver) -> None:
+def test_first_chunk_first_token_first_content() -> None:
     """The role, then a thought, then the first word; each at its own time, with the gaps between them."""
-
     pieces = [delta(role="assistant", content=""), delta(reasoning="Hm"), delta(content="Hi")]
     pieces += [event(chunk(finish="stop", usage=USAGE)) + DONE]
+    taken = threading.Semaphore(1)
 
     def answer(peer: Any) -> None:
         peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         for piece in pieces:
+            taken.acquire(timeout=PATIENCE_S)
+            time.sleep(0.02)
             peer.send(piece)
-            time.sleep(0.03)
         peer.close()
 
-    with WireServer(answer) as server:
-        timings = both.read(base_url=server.url).stream.timings
+    with WireServer(answer) as server, Client(base_url=server.url) as client:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        for _ in stream:
+            taken.release()
+    timings = stream.timings
+    assert timings.first_chunk is not None
     assert timings.first_chunk + 0.02 <= timings.first_token
     assert timings.first_token + 0.02 <= timings.first_content <= timings.last_chunk - 0.02
     assert len(timings.gaps) == 3
