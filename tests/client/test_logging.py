@@ -81,6 +81,16 @@ def test_retries_and_errors_are_told(both: Driver, told: pytest.LogCaptureFixtur
     assert SECRET_PROMPT not in told.text
 
 
+def test_a_stream_that_is_asked_for_again_is_told(both: Driver, told: pytest.LogCaptureFixture) -> None:
+    """It ended before its first chunk, and the next attempt goes on with it."""
+    told.set_level(logging.INFO, logger="duologue")
+    with WireServer(sse(b""), sse(events("a"))) as server:
+        ask(both, server, stream=True, max_retries=1)
+    _, again, _, ended = lines(told)
+    assert again.endswith("because of StreamTruncatedError")
+    assert "complete after" in ended
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -177,17 +177,19 @@ class Attempts:
                 break
             if isinstance(failed, Opened):
                 yield Release(failed.transport)
-            for observer in self.observers:
-                observer.retries(failed.response if isinstance(failed, Opened) else failed, pause.seconds)
+            self._retries(failed.response if isinstance(failed, Opened) else failed, pause)
             yield pause
         if isinstance(failed, Opened):
             raise status_error(failed.response, (yield from _error_body(failed)))
         raise failed
 
-    def another(self, failure: Failure) -> Plan | None:
+    def another(self, failure: Failure, why: APIError) -> Plan | None:
         """The steps after a stream that failed before its first chunk; None for no more attempts."""
         pause = self._pause(failure)
-        return None if pause is None else self._after(pause)
+        if pause is None:
+            return None
+        self._retries(why, pause)
+        return self._after(pause)
 
     def seconds(self) -> float:
         """How long the call has taken so far."""
@@ -224,6 +226,10 @@ class Attempts:
         if self.observers:
             leave(self.observers, Ending("cancelled", self.seconds()))
             self.observers = ()
+
+    def _retries(self, why: APIResponse | APIError, pause: Sleep) -> None:
+        for observer in self.observers:
+            observer.retries(why, pause.seconds)
 
     def _after(self, pause: Sleep) -> Plan:
         yield pause

@@ -185,7 +185,7 @@ class Reading(Generic[T, R]):
             failure = Failure(error.status_code)
         else:
             return None
-        plan = self._attempts.another(failure)
+        plan = self._attempts.another(failure, error)
         if plan is not None:
             self._transport.close()
         return plan

@@ -71,12 +71,19 @@ def leave(observers: Sequence[Observer], ending: Ending) -> None:
     _left.append((observers, ending))
 
 
+def _tell_left() -> None:
+    while True:
+        try:
+            observers, ending = _left.popleft()
+        except IndexError:
+            return
+        for observer in observers:
+            observer.ends(ending)
+
+
 def observers_of(call: Call) -> Sequence[Observer]:
     """Who is to be told of a call."""
-    while _left:
-        left, ending = _left.popleft()
-        for observer in left:
-            observer.ends(ending)
+    _tell_left()
     observers: list[Observer] = []
     if (found := log.observer(call)) is not None:
         observers.append(found)
