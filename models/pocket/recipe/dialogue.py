@@ -72,21 +72,21 @@ FIRST = {
     "recall": 3,
 }
 LATER = {
-    "faq": 24,
+    "faq": 20,
     "unknown": 11,
     "greet": 2,
     "who": 1.5,
     "talk": 3,
     "count": 4,
-    "lot": 3,
-    "arithmetic": 13,
+    "lot": 2.5,
+    "arithmetic": 11,
     "repeat": 9,
     "lookup": 2,
     "entry": 2,
     "item": 1,
-    "extract": 14,
-    "tools": 22,
-    "system": 5,
+    "extract": 18,
+    "tools": 24,
+    "system": 9,
     "recall": 1.5,
 }
 # What may follow on another turn.
