@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiktoken import Encoding, load, registry
+from tiktoken_ext import openai_public
 
 from duologue import Client, DuologueError, StreamCancelledError
 from duologue.client import estimate
@@ -202,7 +205,6 @@ def test_a_call_is_a_token_and_no_content(both: Driver) -> None:
 @pytest.fixture
 def no_vocabulary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without any of tiktoken's files, and without a network to get them by."""
-    from tiktoken import load, registry
 
     def download(address: str) -> bytes:
         raise AssertionError(f"a download of {address}")
@@ -267,17 +269,39 @@ def test_what_was_received_is_not_estimated(both: Driver) -> None:
     assert estimated(both, sse(body), accumulate=False).usage_estimate is None
 
 
-def test_with_a_vocabulary_on_the_machine_its_tokens_are_counted(
+WORDS = [bytes([byte]) for byte in range(256)] + [b"He", b"ll", b"Hell", b"Hello"]
+
+
+def test_with_a_vocabulary_its_tokens_are_counted(
     both: Driver, no_vocabulary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """tiktoken's own file in its cache; one that is broken is not used, because tiktoken would download it."""
-    words = [bytes([byte]) for byte in range(256)] + [b"Hel", b"lo", b"Hello"]
-    data = b"".join(base64.b64encode(word) + b" %d\n" % rank for rank, word in enumerate(words))
-    address = estimate._ADDRESS.format("cl100k_base")
-    file = no_vocabulary / hashlib.sha1(address.encode()).hexdigest()
+    """One that tiktoken has loaded, the usual one for models that it does not know."""
+    ranks = {word: rank for rank, word in enumerate(WORDS)}
+    encoding = Encoding("o200k_base", pat_str=r".+", mergeable_ranks=ranks, special_tokens={})
+    monkeypatch.setitem(registry.ENCODINGS, "o200k_base", encoding)
+    stream = estimated(both, sse(events("HelloHello", "Hello!")))
+    assert stream.usage_estimate.completion_tokens == 4
+    assert stream.usage_estimate.prompt_tokens == 3 + 3 + len("user") + len("Hi")
+
+
+def test_only_a_whole_file_in_the_cache_is_a_vocabulary(
+    no_vocabulary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tiktoken would download one that is missing or broken, so it is not asked for it."""
+    data = b"\n".join(base64.b64encode(word) for word in WORDS)
+    file = no_vocabulary / hashlib.sha1(estimate._ADDRESS.format("cl100k_base").encode()).hexdigest()
+    assert estimate._is_here("cl100k_base") is False
     file.write_bytes(data)
-    ask: dict[str, Any] = {"params": {"model": "gpt-4"}}
-    assert estimated(both, sse(events("Hello")), **ask).usage_estimate.completion_tokens == 2  # by bytes
     assert estimate._is_here("cl100k_base") is False
     monkeypatch.setitem(estimate._VOCABULARIES, "cl100k_base", hashlib.sha256(data).hexdigest())
     assert estimate._is_here("cl100k_base") is True
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")  # tiktoken keeps no cache then
+    assert estimate._is_here("cl100k_base") is False
+
+
+def test_the_vocabularies_are_those_of_tiktoken() -> None:
+    """The addresses that its cache is named after, and the hashes that it wants to see."""
+    source = inspect.getsource(openai_public)
+    for name, digest in estimate._VOCABULARIES.items():
+        assert estimate._ADDRESS.format(name) in source
+        assert digest in source
