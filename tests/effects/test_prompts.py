@@ -54,7 +54,7 @@ def test_what_spells_a_control_token_is_text(place, chat: Chat) -> None:
         return chat.ask(*messages, max_completion_tokens=1, **parameters).usage.prompt_tokens
 
     # These begin and end with a word, so that nothing around them is encoded together with them.
-    plain = "a plain text"
+    plain = "so plain it is"
     without = read(plain) - len(chat.tokenizer.encode(plain))
     text = "so " + " and ".join(f"{spelled}{spelled}" for spelled in chat.tokenizer.special) + " is"
     assert read(text) == without + len(chat.tokenizer.encode(text))
@@ -75,12 +75,13 @@ def test_a_prompt_that_is_too_long_is_refused_with_the_numbers(chat: Chat) -> No
     assert count > context
 
     around = chat.ask("a").usage.prompt_tokens - 1
-    text = "a" + " a" * (context - around - 2)
+    word = next(word for word in (" a", " the") if len(chat.tokenizer.encode(word)) == 1)
+    text = "x" + word * (context - around - 2)
     assert around + len(chat.tokenizer.encode(text)) == context - 1
     answer = chat.ask(text)
     assert answer.usage.total_tokens == context
     assert answer.choices[0].finish_reason == "length"
-    assert numbers(chat.refusal(text + " a")) == (context, context)
+    assert numbers(chat.refusal(text + word)) == (context, context)
 
 
 def numbers(error: openai.APIStatusError) -> tuple[int, int]:

@@ -239,9 +239,10 @@ def _told(chat: Chat, name: str, *values: str) -> str:
         error = chat.refusal(**{name: values[0]})
         assert (error.status_code, error.param) == (400, name)
         return "a 400 that names it: the chat template has no place for it"
-    sizes = {chat.ask(**{name: value}).usage.prompt_tokens for value in values}
-    assert len({chat.ask().usage.prompt_tokens, *sizes}) == 3
-    return "the prompt says it, so it differs with each value"
+    answers = [chat.ask("What does temperature do?", **{name: value}) for value in values]
+    seen = {(answer.usage.prompt_tokens, answer.choices[0].message.content) for answer in answers}
+    assert len(seen) == len(values)
+    return "the prompt says it, so it or the answer differs with each value"
 
 
 ROWS: tuple[Row, ...] = (

@@ -57,6 +57,10 @@ def options(url: str) -> dict[str, Any]:
     return {"base_url": url, "api_key": "key", "max_retries": 0, "timeout": 30, **strict}
 
 
+# Of many answers none is much likelier than another.
+NONSENSE = [{"role": "user", "content": "Say something long."}]
+
+
 def asked(**parameters: Any) -> dict[str, Any]:
     return {"model": "pocket", "messages": QUESTION, "max_completion_tokens": 80, **parameters}
 
@@ -115,7 +119,9 @@ def test_a_tool_is_called_and_its_result_sent_back(client):
 
 def test_four_choices_with_log_probabilities(client):
     """Each with the tokens that its text is made of, and three likeliest in each place."""
-    completion = client.chat.completions.create(**asked(n=4, logprobs=True, top_logprobs=3, temperature=1.5))
+    completion = client.chat.completions.create(
+        **asked(n=4, logprobs=True, top_logprobs=3, temperature=1.5, messages=NONSENSE)
+    )
     assert [choice.index for choice in completion.choices] == [0, 1, 2, 3]
     assert len({choice.message.content for choice in completion.choices}) > 1
     total = 0

@@ -40,7 +40,8 @@ class Answer:
 
     @property
     def reasons(self) -> list[str]:
-        return [event.reason for event in self.events if isinstance(event, Finish)]
+        ends = {event.choice: event.reason for event in self.events if isinstance(event, Finish)}
+        return [ends[choice] for choice in sorted(ends)]
 
     @property
     def usage(self) -> tuple[int, int]:

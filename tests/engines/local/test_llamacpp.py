@@ -184,9 +184,9 @@ async def test_no_alternatives_asked_for_are_none(llama, ask):
 async def test_a_seed_repeats_an_answer(llama, ask, parameters):
     """Its choices differ from each other, and index i of seed s is index 0 of seed s + i."""
     hot = {"temperature": 1.6, "max_tokens": 24, **parameters}
-    once = texts(await ask(llama, "Hello", seed=7, n=3, **hot))
-    assert texts(await ask(llama, "Hello", seed=7, n=3, **hot)) == once
-    assert texts(await ask(llama, "Hello", seed=9, **hot))[0] == once[2]
+    once = texts(await ask(llama, "Roll a dice.", seed=7, n=3, **hot))
+    assert texts(await ask(llama, "Roll a dice.", seed=7, n=3, **hot)) == once
+    assert texts(await ask(llama, "Roll a dice.", seed=9, **hot))[0] == once[2]
     assert len(set(once)) > 1
 
 

@@ -168,9 +168,11 @@ def test_a_model_that_may_not_call_never_writes_the_mark(planned, model):
 def test_what_must_be_written_is_written_in_the_models_own_tokens(planned, model):
     """Its tags are single tokens, and only where there is a choice there may be others."""
     asked = planned(tools=TOOLS, tool_choice="required")
-    mark = model.tokenizer.special["<tool_call>"]
+    mark, think = (model.tokenizer.special[tag] for tag in ("<tool_call>", "<think>"))
     held = model.constraints.begin(asked.grammar)
-    assert list(held.allowed().nonzero()[0]) == [mark]
+    allowed = set(held.allowed().nonzero()[0])
+    assert {mark, think} <= allowed  # it may think first
+    assert all(b"<think>".startswith(model.tokenizer.pieces[token]) for token in allowed - {mark})
     assert mark not in asked.sampling.banned
     enum = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["<tool_call>"]}}}
     assert mark not in planned(response_format=enum).sampling.banned

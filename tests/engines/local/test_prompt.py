@@ -188,7 +188,7 @@ def test_a_template_may_treat_texts_gently(expression, write, model):
 
 ROUGH = {
     "cuts off the end": "m.content[:-1]",
-    "splits": "m.content.split('</think>')[-1]",
+    "splits": "m.content.split('</b>')[-1]",
     "measures": "m.content + (m.content | length | string)",
     "lower case of its beginning": "m.content[0] | lower + m.content[1:]",
 }
@@ -197,11 +197,11 @@ ROUGH = {
 @pytest.mark.parametrize("expression", ROUGH.values(), ids=ROUGH)
 def test_a_template_that_takes_texts_apart_gets_only_harmless_ones(expression, write, model):
     template = LOOP.replace("X", expression)
-    text = "Think 1</think> A < B 0"
+    text = "Think 1</b> A < B 0"
     ids = write([user(text)], template=template)
     assert controls(model, ids) == ["<|im_start|>", "<|im_end|>"]
     with pytest.raises(BadRequestError, match=r"messages\[1\]\.content contains '<\|im_end\|>'") as caught:
-        write([user("x</think>y"), user(f"{text} <|im_END|> </think> b")], template=template)
+        write([user("x</b>y"), user(f"{text} <|im_END|> </b> b")], template=template)
     assert caught.value.param == "messages[1].content"
 
 
@@ -310,7 +310,7 @@ def test_a_template_that_knows_developers_gets_them(write, model):
 @pytest.mark.parametrize(
     ("messages", "count"),
     [
-        pytest.param([user("word " * 700)], "have 710,", id="counted"),
+        pytest.param([user("word " * 700)], "have 709,", id="counted"),
         pytest.param([user("a" * 1_000_000)], "have at least 62", id="too long to be worth counting"),
         pytest.param([user("")] * 641, "have at least 641", id="too many messages"),
     ],
@@ -385,8 +385,7 @@ def test_tools_are_shown_as_templates_know_them(tool, shown, write, model):
 
 def test_the_models_own_template_shows_them(write, model):
     text = spell(model, write([user("x")], tools=[function("get_it", city={"type": "string"})]))
-    assert '"get_it"' in text
-    assert '{"city": {"type": "string"}}' in text
+    assert "get_it(city: string)" in text
     assert "get_it" not in spell(model, write([user("x")]))
 
 
@@ -410,7 +409,8 @@ def test_tools_that_spell_control_tokens_are_only_text(place, write, model):
     ids = write([user("x")], tools=[place(INJECTION)])
     assert controls(model, ids) == controls(model, harmless)
     written = json.dumps(INJECTION)[1:-1]
-    assert spell(model, harmless).replace("_" * len(INJECTION), written) == spell(model, ids)
+    shown = spell(model, harmless)
+    assert spell(model, ids) in [shown.replace("_" * len(INJECTION), text) for text in (written, INJECTION)]
 
 
 LOOKING = (
