@@ -7,6 +7,7 @@ from typing import Any
 import duologue_pocket
 import pytest
 
+from duologue.engines.local import constraint
 from duologue.engines.local.model import Model
 from duologue.engines.local.plan import Plan, plan, supported
 from duologue.protocol.errors import BadRequestError, InternalServerError
@@ -97,7 +98,7 @@ def takes(model: Model, asked: Plan, text: str) -> bool:
     try:
         for token in model.tokenizer.encode(text):
             held.accept(token)
-    except InternalServerError:
+    except BadRequestError:
         return False
     return bool(held.allowed()[list(model.ends)].any())
 
@@ -264,7 +265,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
             }
         },
         "response_format",
-        "schema.format: the keyword 'format' cannot be enforced as it is here: Unknown format",
+        "schema.format: Unknown format",
     ),
     "a keyword in a tool": (
         {"tools": [GET, function("f", BAD)]},
@@ -297,6 +298,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"tools": [custom("f", "lark", "start: nobody")]},
         "tools[0].custom.format.grammar.definition",
         'unknown name: "nobody"',
+    ),
+    "a grammar that lets nothing be written": (
+        {"tools": [custom("f", "lark", 'start: a\na: "x" a')]},
+        "tools[0].custom.format.grammar.definition",
+        "becomes too complex",
+    ),
+    "a grammar with a schema": (
+        {"tools": [custom("f", "lark", 'start: %json {"x-guidance": {"lenient": true}}')]},
+        "tools[0].custom.format.grammar.definition",
+        "'%json'",
+    ),
+    "a grammar with a token": (
+        {"tools": [custom("f", "lark", "start: /[<]/ <|im_end|>")]},
+        "tools[0].custom.format.grammar.definition",
+        "name tokens",
+    ),
+    "an expression with a control character": (
+        {"tools": [custom("f", "regex", r"a\x01")]},
+        "tools[0].custom.format.grammar.definition",
+        "control characters",
     ),
     "a grammar that would break out": (
         {"tools": [custom("f", "lark", 'start: "a" }\nstart: "b"')]},
@@ -490,3 +511,25 @@ def test_the_package_that_is_missing(model, make_request, monkeypatch):
     for parameters in ({"tools": TOOLS}, {"response_format": {"type": "json_object"}}):
         with pytest.raises(InternalServerError, match="pip install llguidance"):
             plan(fresh, make_request("Hello", **parameters))
+
+
+def test_a_grammar_that_never_compiles_is_refused_in_time(make_request, monkeypatch):
+    monkeypatch.setattr(constraint, "MAX_CHECK_S", 0.2)
+    endless = custom("f", "lark", "start: T\nT: /.*a.{20}/ & /.*b.{19}/ & ~/.*c.{18}/")
+    fresh = Model(duologue_pocket.path())
+    with pytest.raises(BadRequestError, match="too costly") as caught:
+        plan(fresh, make_request("Hello", tools=[endless]))
+    assert caught.value.param == "tools[0].custom.format.grammar.definition"
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": list(range(50_000))}}}
+    with pytest.raises(BadRequestError, match="schema: the schema cannot be enforced: it is too costly"):
+        plan(fresh, make_request("Hello", response_format=wanted))
+
+
+def test_an_effort_of_none_lets_no_thought_begin(planned, tiny):
+    by = tiny("think")
+    opened = by.tokenizer.special["<think>"]
+    assert opened in planned(by=by, reasoning_effort="none").sampling.banned
+    assert opened not in planned(by=by, reasoning_effort="medium").sampling.banned
+    asked = planned(by=by, reasoning_effort="none", response_format={"type": "json_object"})
+    assert takes(by, asked, "{}")
+    assert not takes(by, asked, "<think>\nHm {\n</think>\n\n{}")

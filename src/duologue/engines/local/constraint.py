@@ -7,14 +7,17 @@ so that a model answers freely where it is missing.
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...protocol.errors import InternalServerError
+from ...protocol.errors import BadRequestError, InternalServerError
+from .grammar_check import QUIET, matcher_of
+from .judge import MAX_CHECK_S, Judge
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -24,17 +27,13 @@ __all__ = ["MAX_COMPILED", "MAX_GRAMMAR_BYTES", "Constraint", "Constraints", "Gr
 
 # How many compiled grammars of a model are kept for requests that ask for the same.
 MAX_COMPILED = 16
-# What one grammar may cost: its size, states of its lexer (1 to 2 kB each), work at the start and for each token.
+# How large a grammar may be, and how many are remembered to be fine.
 MAX_GRAMMAR_BYTES = 2**19
-MAX_LEXER_STATES = 20_000
-MAX_WORK_AT_START = 1_000_000
-MAX_WORK_PER_TOKEN = 200_000
+MAX_KNOWN = 1024
 # The most of llguidance's own words that an error repeats.
 MAX_WORDS = 300
 # What the engine expects before the bytes of a token that is no text.
 NO_TEXT = b"\xff"
-# How it ends an error that could have said more.
-QUIET = "\n<non-verbose/>"
 
 
 class GrammarError(ValueError):
@@ -48,47 +47,62 @@ class Constraints:
         self._tokenizer = tokenizer
         self._ends = sorted(ends)
         self._compiled = functools.lru_cache(MAX_COMPILED)(self._compile)
+        self._known: dict[bytes, None] = {}
         self._lock = threading.Lock()
 
     def check(self, grammar: str) -> str:
         """What is wrong with a grammar in Lark's syntax, "" for nothing. Raises as `begin` does."""
-        try:
-            self.begin(grammar)
-        except GrammarError as error:
-            return str(error)
-        return ""
+        return self.checking()(grammar)
+
+    def checking(self) -> Callable[[str], str]:
+        """As `check`, for one request: all its grammars together may take `MAX_CHECK_S`."""
+        left = MAX_CHECK_S
+
+        def check(grammar: str) -> str:
+            nonlocal left
+            words, seconds = self._wrong(grammar, left)
+            left -= seconds
+            return words
+
+        return check
 
     def begin(self, grammar: str) -> Constraint:
         """The constraint at the beginning of an answer.
 
-        Raises `GrammarError` for a grammar that does not compile or that no text satisfies, and
-        `InternalServerError` with status 501 where llguidance is not installed.
+        Raises `GrammarError` for a grammar that does not compile, that no text satisfies, or that is too costly,
+        and `InternalServerError` with status 501 where llguidance is not installed.
         """
-        if len(grammar) > MAX_GRAMMAR_BYTES:
-            raise GrammarError(f"it is larger than {MAX_GRAMMAR_BYTES} bytes")
+        if words := self.check(grammar):
+            raise GrammarError(words)
         return self._compiled(grammar).fork()
 
+    def _wrong(self, grammar: str, seconds: float) -> tuple[str, float]:
+        """What is wrong with a grammar that may take so long, and how long it took."""
+        _llguidance()
+        digest = hashlib.sha256(grammar.encode()).digest()
+        if digest in self._known:
+            return "", 0.0
+        if len(grammar) > MAX_GRAMMAR_BYTES:
+            return f"it is larger than {MAX_GRAMMAR_BYTES} bytes", 0.0
+        with self._lock:
+            judge = self._judge
+        words, spent = judge.check(grammar, seconds)
+        if not words:
+            with self._lock:
+                self._known[digest] = None
+                while len(self._known) > MAX_KNOWN:
+                    del self._known[next(iter(self._known))]
+        return words, spent
+
     def _compile(self, grammar: str) -> Constraint:
-        engine = _llguidance()
         with self._lock:  # the first request builds it, and others wait for that
             vocabulary = self._vocabulary
-        limits = engine.LLParserLimits(
-            max_lexer_states=MAX_LEXER_STATES,
-            initial_lexer_fuel=MAX_WORK_AT_START,
-            step_lexer_fuel=MAX_WORK_PER_TOKEN,
-            verbose_errors=False,
-        )
-        matcher = engine.LLMatcher(
-            vocabulary, engine.LLMatcher.grammar_from_lark(grammar), log_level=0, limits=limits
-        )
-        constraint = Constraint(matcher, len(self._tokenizer))
-        satisfiable = matcher.is_error() or constraint.allowed().any()
-        words = matcher.get_error().partition(QUIET)[0]
-        if not satisfiable or words.startswith("NoExtension"):
-            raise GrammarError("no text satisfies it")
-        if words:
-            raise GrammarError(words)
-        return constraint
+        return Constraint(matcher_of(_llguidance(), vocabulary, grammar), len(self._tokenizer))
+
+    @functools.cached_property
+    def _judge(self) -> Judge:
+        tokens = _Tokens(self._tokenizer, self._ends[0])
+        return Judge(tokens.tokens, tokens.special_token_ids, self._ends)
 
     @functools.cached_property
     def _vocabulary(self) -> llguidance.LLTokenizer:
@@ -118,7 +132,7 @@ class Constraint:
     def mask(self, logits: NDArray[Any]) -> None:
         """Set the logits of tokens that may not come next to minus infinity, in place [V].
 
-        Raises `InternalServerError` where the grammar has become too complex, or left no way on.
+        Raises `BadRequestError` where the grammar has become too complex, or left no way on.
         """
         allowed = self.allowed()
         if self._matcher.is_error() or not allowed.any():
@@ -134,11 +148,12 @@ class Constraint:
         """Another one at the same place, that goes its own way."""
         return Constraint(self._matcher.deep_copy(), self._vocabulary)
 
-    def _stuck(self) -> InternalServerError:
+    def _stuck(self) -> BadRequestError:
         reason = self._matcher.get_error().partition(QUIET)[0] or "nothing may follow"
-        return InternalServerError(
+        return BadRequestError(
             "What the answer is held to (its schema, tools, or grammar) became too complex, or left no way on "
-            f"({reason[:MAX_WORDS]}); make it simpler."
+            f"({reason[:MAX_WORDS]}); make it simpler.",
+            code="constraint_too_complex",
         )
 
 

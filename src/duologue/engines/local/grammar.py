@@ -20,7 +20,13 @@ __all__ = ["ANY_OBJECT", "MAX_CALLS", "Calls", "Offered", "compose", "json_rule"
 MAX_CALLS = 128
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 # JSON as models are used to it, on one line. It is put into every schema, in which a request has no such word.
-STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+# No character is written in two ways: so a property that is named cannot come again under another spelling.
+STYLE = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "json_allowed_escapes": 'nrbtf\\"',
+}
 
 ANY = "(?s:.*)"
 SPACES = rf"[ \t\r\n]{{1,{MAX_SPACE}}}"

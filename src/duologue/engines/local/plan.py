@@ -10,11 +10,12 @@ from ...protocol.errors import BadRequestError
 from ...types.chat.request import ChatRequest, FunctionTool, JsonObjectFormat, JsonSchemaFormat
 from .forms import Carrier, Form, Thoughts, literals
 from .grammar import ANY_OBJECT, Calls, Offered, compose, json_rule
+from .judge import TOO_COSTLY
 from .model import ChatModel
 from .reader import Reader
 from .sampling import Sampling
 from .schemas import Place, blame, in_short, ready
-from .tools import Offer, function_schema, offer_of, ready_tool, schema_place
+from .tools import Check, Offer, function_schema, offer_of, ready_tool, schema_place
 
 __all__ = ["Plan", "plan", "supported"]
 
@@ -63,7 +64,8 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         request.messages, most=model.context, tools=shown, variables=_variables(model, request)
     )
     thoughts = _thoughts(model, prompt)
-    calls, grammar = _held(model, request, offer, thoughts)
+    silent = request.reasoning_effort == "none" and thoughts is not None and not thoughts.opened
+    calls, grammar = _held(model, request, offer, None if silent else thoughts)
     reading = calls if calls is not None and calls.mode != "not" else None
     room = model.context - len(prompt)
     limit = request.token_limit
@@ -73,7 +75,9 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         choices=request.n or 1,
         stops=request.stops,
         sampling=Sampling.read(
-            request, vocabulary=len(model.tokenizer), banned=_banned(model, request, reading, thoughts)
+            request,
+            vocabulary=len(model.tokenizer),
+            banned=_banned(model, request, reading, None if silent else thoughts),
         ),
         logprobs=bool(request.logprobs),
         top_logprobs=request.top_logprobs or 0,
@@ -168,12 +172,15 @@ def _held(
 ) -> tuple[Calls | None, str | None]:
     """The calls that an answer may have, and the grammar that it is held to."""
     schemas: list[_Schema] = []
+    check = model.constraints.checking()
     answer = _answer(request, schemas)
-    calls = _calls(model, offer, answer, schemas) if offer is not None else None
+    calls = _calls(model, offer, answer, schemas, check) if offer is not None else None
     control = {text: i for text, i in model.tokenizer.special.items() if i in model.tokenizer.control}
     grammar = compose(calls, answer, thoughts, control)
-    if grammar is not None and (words := model.constraints.check(grammar)):
-        _blame(model, schemas, words, "response_format" if calls is None else "tools")
+    if grammar is not None and (words := check(grammar)):
+        _blame(check, schemas, words, "response_format" if calls is None else "tools")
+    if grammar is not None:
+        model.constraints.begin(grammar)  # compiled here, where nobody else waits for it
     return calls, grammar
 
 
@@ -191,14 +198,16 @@ def _answer(request: ChatRequest, schemas: list[_Schema]) -> str | None:
     return json_rule(schema)
 
 
-def _calls(model: ChatModel, offer: Offer, answer: str | None, schemas: list[_Schema]) -> Calls | None:
+def _calls(
+    model: ChatModel, offer: Offer, answer: str | None, schemas: list[_Schema], check: Check
+) -> Calls | None:
     form = model.prompts.form
     if form is None:
         return None  # nobody calls anything, and nobody could tell
     if offer.mode == "not":
         tools = [Offered(tool.name, "raw", "") for tool in offer.tools.values()]
     else:
-        tools = [ready_tool(path, tool, model.constraints.check) for path, tool in offer.tools.items()]
+        tools = [ready_tool(path, tool, check) for path, tool in offer.tools.items()]
         schemas += [
             _Schema(function_schema(tool, path), schema_place(path))
             for path, tool in offer.tools.items()
@@ -208,11 +217,19 @@ def _calls(model: ChatModel, offer: Offer, answer: str | None, schemas: list[_Sc
     return Calls(form if answer is None else form.only_marked(), tools, offer.mode, many)
 
 
-def _blame(model: ChatModel, schemas: list[_Schema], words: str, param: str) -> None:
-    """Raise the error for a grammar that does not compile: that of a schema, or of all together."""
+def _blame(check: Check, schemas: list[_Schema], words: str, param: str) -> None:
+    """Raise the error for a grammar that cannot be used: that of a schema, or of all together."""
+
+    def wrong(schema: Mapping[str, Any]) -> str:
+        """Nothing, too, for what there was no time to look at."""
+        found = check(f"start: {json_rule(schema)}")
+        return "" if found == TOO_COSTLY else found
+
+    if words == TOO_COSTLY and len(schemas) == 1:
+        schemas[0].place.refuse(f"the schema cannot be enforced: {words}.")
     for schema, place in schemas:
-        if model.constraints.check(f"start: {json_rule(schema)}"):
-            blame(schema, place, lambda part: model.constraints.check(f"start: {json_rule(part)}"))
+        if wrong(schema):
+            blame(schema, place, wrong)
     raise BadRequestError(
         f"What '{param}' asks for is together more than can be enforced: {in_short(words)}", param=param
     )
@@ -230,6 +247,8 @@ def _banned(
     banned = set(model.forbidden)
     if form is not None and not isinstance(request.response_format, (JsonObjectFormat, JsonSchemaFormat)):
         banned |= {special[mark] for mark in form.marked if mark in special}
+    if thoughts is None and model.prompts.thoughts is not None:
+        banned |= {special.get(model.prompts.thoughts.open, -1)} - {-1}  # none may begin
     allowed = [thoughts.open, thoughts.close] if thoughts is not None else []
     if calls is not None:
         parts = (*calls.form.openings, calls.form.closing, calls.form.between, calls.form.tail)

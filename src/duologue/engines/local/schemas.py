@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 from ...protocol.errors import BadRequestError
 
 __all__ = [
+    "CONTROL_WORDS",
+    "MAX_COMBINATIONS",
     "MAX_DEPTH",
     "MAX_MULTIPLES",
     "MAX_NUMBER",
@@ -21,6 +24,7 @@ __all__ = [
     "blame",
     "in_short",
     "ready",
+    "spells_control",
 ]
 
 # How deep schemas may be nested, references followed.
@@ -31,9 +35,13 @@ MAX_NUMBER = 2**53
 # together, without their decimal points.
 MAX_PROPERTIES = 1000
 MAX_MULTIPLES = 5000
+# In how many ways the alternatives of schemas that all apply to one value may be combined.
+MAX_COMBINATIONS = 1000
 # How many smaller schemas are tried to find out what is wrong with one.
 MAX_TRIALS = 100
 
+# What is wrong with a schema that there was no time to look at for longer.
+UNKNOWN = "it is too large or too complex; simplify it"
 # The most of the grammar engine's own words that an error repeats.
 MAX_WORDS = 300
 
@@ -48,6 +56,22 @@ PLAIN = frozenset(
         "pattern", "required", "type",
     )
 )  # fmt: skip
+FORMATS = frozenset(
+    (
+        "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid",
+    )
+)  # fmt: skip
+# Characters that JSON can only write by their number, which answers are not written with.
+CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
+CONTROL_WORDS = "control characters other than \\b, \\t, \\n, \\f and \\r cannot be enforced; take them out"
+# The elements of a pattern, and classes of characters that are excluded.
+ELEMENT = re.compile(
+    r"\\(?:(?:x(?=[0-9a-fA-F]{2})|u(?=[0-9a-fA-F]{4})|U)(?P<hex>(?<=x)..|(?<=u)....|(?<=U)[0-9a-fA-F]{8})"
+    r"|[xuU]\{(?P<braced>[0-9a-fA-F]{1,8})\}|.)|.",
+    re.DOTALL,
+)
+EXCLUDING = re.compile(r"\[\^(?:\\.|[^\]\\])+\]", re.DOTALL)
+SPELLED = {r"\a": "\a", r"\v": "\v"}
 # These say something to people. So do those that begin with "x-".
 ANNOTATIONS = frozenset(
     (
@@ -97,6 +121,7 @@ def ready(schema: Mapping[str, Any], place: Place) -> dict[str, Any]:
     )
     _check_references(cleaned, place)
     _check_multiples(cleaned, place)
+    _check_combinations(cleaned, place)
     return _closed(cleaned) if _closable(cleaned) else cleaned
 
 
@@ -119,9 +144,11 @@ def _clean(schema: Any, place: Place, depth: int) -> Any:
         elif name in NAMED:
             if not isinstance(value, Mapping):
                 inner.refuse(f"'{name}' is an object of schemas by name.")
+            for key in value:
+                _check_text(key, inner, is_pattern=name == "patternProperties")
             cleaned[name] = {key: _clean(item, inner.inside(key), depth + 1) for key, item in value.items()}
         elif name in PLAIN:
-            _check_numbers(value, inner)
+            _check_value(name, value, inner)
             cleaned[name] = value
         elif not (name in ANNOTATIONS or name.startswith("x-")) and (name not in IDLE or value != IDLE[name]):
             inner.refuse(
@@ -131,16 +158,51 @@ def _clean(schema: Any, place: Place, depth: int) -> Any:
     return cleaned
 
 
-def _check_numbers(value: Any, place: Place) -> None:
-    """Raise for a number that not everybody reads as the same."""
+def _check_value(name: str, value: Any, place: Place) -> None:
+    """Raise for what a keyword may not be, and llguidance does not tell."""
+    if name == "pattern" and isinstance(value, str):
+        _check_text(value, place, is_pattern=True)
+    elif name == "format" and value not in FORMATS:
+        place.refuse(f"Unknown format: {value}; known are {', '.join(sorted(FORMATS))}.")
+    elif name == "multipleOf" and isinstance(value, (int, float)) and value <= 0:
+        place.refuse("'multipleOf' must be above 0.")
+    elif name != "pattern":
+        _check_parts(value, place)
+
+
+def _check_text(text: str, place: Place, *, is_pattern: bool = False) -> None:
+    """Raise for control characters that could only be written as `\\u0001`."""
+    if spells_control(text) if is_pattern else CONTROL.search(text):
+        place.refuse(f"{CONTROL_WORDS}.")
+
+
+def spells_control(pattern: str) -> bool:
+    """Whether a pattern asks for control characters that nothing is written with."""
+    for match in ELEMENT.finditer(EXCLUDING.sub("", pattern)):
+        code = match["hex"] or match["braced"]
+        spelled = (
+            chr(int(code, 16))
+            if code and int(code, 16) <= sys.maxunicode
+            else SPELLED.get(match[0], match[0])
+        )
+        if CONTROL.search(spelled):
+            return True
+    return False
+
+
+def _check_parts(value: Any, place: Place) -> None:
+    """Raise for a number that not everybody reads as the same, and for text with control characters."""
+    if isinstance(value, str):
+        _check_text(value, place)
     if isinstance(value, (int, float)) and not (math.isfinite(value) and abs(value) <= MAX_NUMBER):
         place.refuse("numbers must be between -2^53 and 2^53.")
     if isinstance(value, list):
         for item in value:
-            _check_numbers(item, place)
+            _check_parts(item, place)
     elif isinstance(value, Mapping):
-        for item in value.values():
-            _check_numbers(item, place)
+        for key, item in value.items():
+            _check_text(key, place)
+            _check_parts(item, place)
 
 
 def _check_counts(schema: Mapping[str, Any], place: Place) -> None:
@@ -149,7 +211,8 @@ def _check_counts(schema: Mapping[str, Any], place: Place) -> None:
         place.inside("properties").refuse(f"'properties' may have {MAX_PROPERTIES} names.")
     least, required = schema.get("minProperties", 0), schema.get("required", [])
     # A name that comes twice would count twice; those that are required come once.
-    if isinstance(least, int) and isinstance(required, list) and least > len(required) + 1:
+    names = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
+    if isinstance(least, int) and least > len(names) + 1:
         place.inside("minProperties").refuse(
             "'minProperties' cannot be enforced beyond one more than are required; name them in 'required'."
         )
@@ -167,6 +230,35 @@ def _check_multiples(root: Mapping[str, Any], place: Place) -> None:
                 where.inside("multipleOf").refuse(
                     f"the values of 'multipleOf' may be {MAX_MULTIPLES} together, without decimal points."
                 )
+
+
+def _check_combinations(root: Mapping[str, Any], place: Place) -> None:
+    """Raise for alternatives that multiply; no reference leads in a circle."""
+    known: dict[int, int] = {}
+    for schema, where in _walk(root, place):
+        if isinstance(schema, Mapping):
+            factors = [ways for ways in _factors(schema, root, known) if ways > 1]
+            if len(factors) > 1 and math.prod(factors) > MAX_COMBINATIONS:
+                where.refuse(
+                    f"there are more than {MAX_COMBINATIONS} ways to combine its alternatives; list those meant."
+                )
+
+
+def _factors(schema: Mapping[str, Any], root: Mapping[str, Any], known: dict[int, int]) -> list[int]:
+    """How many alternatives each part of a schema has that applies to the value itself."""
+
+    def ways(part: Any) -> int:
+        if not isinstance(part, Mapping):
+            return 1
+        if id(part) not in known:
+            known[id(part)] = min(math.prod(_factors(part, root, known)), MAX_COMBINATIONS + 1)
+        return known[id(part)]
+
+    factors = [ways(part) for part in schema.get("allOf", ())]
+    factors += [sum(map(ways, schema[name])) for name in ("anyOf", "oneOf") if name in schema]
+    if "$ref" in schema:
+        factors.append(ways(_target(schema["$ref"], root, Place("", ""))))
+    return factors
 
 
 # --- references ------------------------------------------------------------------------------------------
@@ -199,17 +291,26 @@ def _target(reference: Any, root: Mapping[str, Any], place: Place) -> Any:
     """The schema that a reference means."""
     if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
         place.refuse("'$ref' can refer to places in this schema only, such as '#/$defs/name'.")
+    if "%2f" in reference.lower():
+        place.refuse(
+            "'$ref' writes a '/' in a name as '~1', not as '%2F', which not everybody reads as the same."
+        )
+    names = [unquote(step).replace("~1", "/").replace("~0", "~") for step in reference[2:].split("/")]
     target: Any = root
-    for step in reference[2:].split("/") if reference != "#" else ():
-        name = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(target, Mapping) and name in target:
-            target = target[name]
-        elif isinstance(target, list) and name.isascii() and name.isdigit() and int(name) < len(target):
-            target = target[int(name)]
-        else:
+    left = names if reference != "#" else []
+    while left:
+        # By keywords that hold schemas only: nobody has looked at what is in others, such as 'const'.
+        found = next(
+            (
+                (inner, left[len(steps) :])
+                for inner, steps in _children(target)
+                if left[: len(steps)] == list(map(str, steps))
+            ),
+            None,
+        )
+        if found is None:
             place.refuse(f"'$ref' leads to {reference[:100]!r}, where no schema is.")
-    if not isinstance(target, (Mapping, bool)):
-        place.refuse(f"'$ref' leads to {reference[:100]!r}, where no schema is.")
+        target, left = found
     return target
 
 
@@ -293,10 +394,10 @@ def blame(schema: Mapping[str, Any], place: Place, check: Callable[[Mapping[str,
         children = ((inner, steps) for inner, steps in _children(part) if isinstance(inner, Mapping))
         return next(((inner, steps) for inner, steps in children if wrong(inner)), None)
 
-    words, culprit = check(schema), schema
+    words, culprit = check(schema) or UNKNOWN, schema
     while found := inside(culprit):
         culprit, steps = found
-        words, place = check({**shared, **culprit}), place.inside(*steps)
+        words, place = check({**shared, **culprit}) or words, place.inside(*steps)
     reason = in_short(words)
     # The type comes last: without it hardly any keyword asks for anything.
     for name in sorted(culprit, key="type".__eq__):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,14 +22,19 @@ from ...types.chat.request import (
 )
 from .describe import NO_PARAMETERS
 from .grammar import Offered, json_rule
-from .schemas import Place, in_short, ready
+from .schemas import CONTROL_WORDS, Place, in_short, ready, spells_control
 
-__all__ = ["MAX_TOOLS", "Offer", "function_schema", "offer_of", "ready_tool", "schema_place"]
+__all__ = ["MAX_TOOLS", "Check", "Offer", "function_schema", "offer_of", "ready_tool", "schema_place"]
 
 MAX_TOOLS = 128
 ALLOWED = "tool_choice.allowed_tools.tools"
 # What a function without parameters is given.
 NOTHING: Mapping[str, Any] = {**NO_PARAMETERS, "additionalProperties": False}
+
+# What stands for JSON that follows a schema, and for options of llguidance's.
+BEYOND_LARK = ("%json", "%llguidance")
+# Comments, strings and regular expressions in Lark's syntax.
+LITERALS = re.compile(r"""//[^\n]*|"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/""")
 
 # Says what is wrong with a grammar, "" for nothing.
 Check = Callable[[str], str]
@@ -151,13 +157,25 @@ def _custom(tool: CustomTool, path: str, check: Check) -> Offered:
         text = wanted.grammar.definition
         # It is looked at alone first: so its errors are its own, and it cannot reach beyond its place.
         if wanted.grammar.syntax == "lark":
+            _refuse_beyond_text(text, path)
             _refuse_uncompiled(check(text), path)
             return Offered(tool.name, "raw", f"%lark {{\n{text}\n}}")
+        if spells_control(text):
+            raise _wrong(path, CONTROL_WORDS)
         for pattern in (text, f"^(?:{text})$"):
             given["pattern"] = pattern
             _refuse_uncompiled(check(f"start: {json_rule(given)}"), path)
     schema = {"type": "object", "properties": {"input": given}, "required": ["input"]}
     return Offered(tool.name, "input", json_rule({**schema, "additionalProperties": False}))
+
+
+def _refuse_beyond_text(text: str, path: str) -> None:
+    """Raise for what llguidance knows beyond Lark, and what would not be checked, or would end the answer."""
+    for word in BEYOND_LARK:
+        if word in text:
+            raise _wrong(path, f"a grammar may not have {word!r}; say the same with rules and terminals")
+    if "<" in LITERALS.sub("", text):
+        raise _wrong(path, "a grammar may not name tokens by '<...>'; quote the text that is meant")
 
 
 def _refuse_uncompiled(words: str, path: str) -> None:
