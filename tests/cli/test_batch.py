@@ -276,6 +276,111 @@ def test_one_file_for_everything(files: tuple[Path, Path]) -> None:
     assert source.read_text() == before
 
 
+def pipe(path: Path, content: str = "") -> Path:
+    """A pipe that is never written to, or a link to one that holds `content`, as a shell makes it of `<(...)`."""
+    if not content:
+        os.mkfifo(path)
+        return path
+    end, start = os.pipe()
+    os.write(start, content.encode())
+    os.close(start)
+    path.symlink_to(f"/proc/self/fd/{end}")
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_requests_from_a_pipe(server: WireServer, files: tuple[Path, Path]) -> None:
+    """It cannot be read twice: that is said, and nothing is asked."""
+    source, target = files
+    result = run(pipe(source, json.dumps(line("a"))), target, server=server)
+    assert result.exit_code == 1
+    assert "write it to a file first" in result.stderr
+    assert server.asked == []
+    assert not target.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/full", "pipe"])
+@pytest.mark.parametrize("option", ["RESULTS", "--errors"])
+def test_results_to_what_is_no_file(
+    place: str, option: str, server: WireServer, files: tuple[Path, Path]
+) -> None:
+    """Said at once: it neither waits for ever nor ends in a traceback."""
+    source, target = files
+    target = pipe(target) if place == "pipe" else Path(place)
+    places = [target] if option == "RESULTS" else [source.with_name("good.jsonl"), "--errors", target]
+    result = run(write(source, line("a")), *places, server=server)
+    assert result.exit_code == 1
+    assert "no regular file" in result.stderr
+    assert server.asked == []
+
+
+def test_what_is_rewritten_stays_what_it_was(server: WireServer, files: tuple[Path, Path]) -> None:
+    """`--retry-failed` keeps a link a link, and secret what is nobody else's."""
+    source, target = files
+    real = target.with_name("real.jsonl")
+    real.touch(0o600)
+    target.symlink_to(real)
+    run(write(source, line("a", "bad")), target, server=server)
+    assert run(write(source, line("a")), target, "--retry-failed", server=server).exit_code == 0
+    assert target.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert text_of(read(real)["a"]) == "<a>"
+
+
+def test_a_byte_order_mark(server: WireServer, files: tuple[Path, Path]) -> None:
+    """It is no part of the first line."""
+    source, target = files
+    write(source, line("a"))
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    assert run(source, target, server=server).exit_code == 0
+    assert list(read(target)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "words"),
+    [
+        pytest.param({"n": 2}, "stop", "fewer choices", id="fewer-choices"),
+        pytest.param({}, None, "no finish reason", id="no-finish"),
+    ],
+)
+def test_an_answer_that_is_less_than_what_was_asked(
+    more: dict[str, Any], reason: str | None, words: str, files: tuple[Path, Path]
+) -> None:
+    """It is kept, says what is missing, and counts as failed."""
+    source, target = files
+    ask = line("a")
+    ask["body"] |= more
+    choice = {**COMPLETION["choices"][0], "finish_reason": reason}
+    with WireServer(json_answer({**COMPLETION, "choices": [choice]})) as server:
+        assert run(write(source, ask), target, server=server).exit_code == 3
+        assert run(source, target, server=server).exit_code == 3
+        assert len(server.asked) == 1
+        assert run(source, target, "--retry-failed", server=server).exit_code == 3
+        assert len(server.asked) == 2
+    result = read(target)["a"]
+    assert result["response"]["body"]["choices"] == [choice]
+    assert result["error"]["code"] == "incomplete_response"
+    assert words in result["error"]["message"]
+
+
+@pytest.mark.parametrize("rest", ["", json.dumps(line("other")) + "\n"], ids=["cut", "replaced"])
+def test_requests_that_change_meanwhile(rest: str, files: tuple[Path, Path]) -> None:
+    """It is said, and is never a success."""
+    source, target = files
+    write(source, *(line(str(number), "x" * 1000) for number in range(1000)))
+
+    def changed(peer: Peer) -> None:
+        if len(served.asked) == 1:
+            source.write_text(rest)
+        json_answer(COMPLETION)(peer)
+
+    with WireServer(changed) as served:
+        result = run(source, target, "--max-concurrency", "1", server=served)
+    assert result.exit_code == 1
+    assert "has changed while it was read" in result.stderr
+
+
 def test_a_server_that_is_not_there(files: tuple[Path, Path]) -> None:
     """The lines are not to blame: they stay unanswered, for the next run."""
     source, target = files

@@ -8,6 +8,7 @@ least every `SYNC_S` seconds, and at the end, the lines are brought to the disk:
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from io import BufferedReader
@@ -22,6 +23,7 @@ __all__ = ["MAX_LINE_BYTES", "SYNC_S", "Journal", "lines_of"]
 SYNC_S = 1.0
 MAX_LINE_BYTES = 256 * 1024 * 1024  # images travel in lines
 _BLOCK = 64 * 1024
+_BOM = b"\xef\xbb\xbf"  # some editors begin a file with it
 
 
 def lines_of(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
@@ -31,13 +33,15 @@ def lines_of(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
         number += 1
         if len(line) > MAX_LINE_BYTES:
             raise DuologueError(f"{file.name}: line {number} is longer than {MAX_LINE_BYTES} bytes.")
+        if number == 1:
+            line = line.removeprefix(_BOM)
         if line := line.strip():
             yield number, line
 
 
 class Journal:
     """Open for this process alone. Raises `OSError` where it cannot be, `DuologueError` where another
-    process has it open."""
+    process has it open, and for what is no regular file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,22 +60,24 @@ class Journal:
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
-            if time.monotonic() - self._synced >= SYNC_S:
-                self._sync()
         except OSError as error:
-            raise DuologueError(f"Cannot write to {self._path}: {error.strerror}.") from None
+            raise self._unwritable(error) from None
+        if time.monotonic() - self._synced >= SYNC_S:
+            self._sync()
 
     def keep(self, wanted: Callable[[int, bytes], bool]) -> None:
         """Remove the lines that are not `wanted`, all at once or not at all."""
-        beside = self._path.with_name(f".{self._path.name}.rewritten")
+        path = self._path.resolve()  # where a link leads, so that it stays a link
+        beside = path.with_name(f".{path.name}.rewritten")
         beside.unlink(missing_ok=True)
         with Journal(beside) as new:
+            beside.chmod(stat.S_IMODE(os.fstat(self._file).st_mode))
             for number, line in self.lines():
                 if wanted(number, line):
                     new.add(line)
         os.close(self._file)
-        beside.replace(self._path)
-        self._file = _open(self._path)
+        beside.replace(path)
+        self._file = _open(path)
 
     def close(self) -> None:
         """Bring what was added to the disk, and close the file."""
@@ -89,8 +95,14 @@ class Journal:
         self.close()
 
     def _sync(self) -> None:
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._unwritable(error) from None
         self._synced = time.monotonic()
+
+    def _unwritable(self, error: OSError) -> DuologueError:
+        return DuologueError(f"Cannot write to {self._path}: {error.strerror}.")
 
     def _cut_torn_line(self) -> None:
         """Remove what stands behind the last line break."""
@@ -108,6 +120,10 @@ class Journal:
 
 
 def _open(path: Path) -> int:
+    if (
+        path.exists() and not path.is_file()
+    ):  # looked at before it is opened: opening a pipe can wait for ever
+        raise DuologueError(f"{path} is no regular file. Results are read again later: name a file.")
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     file = os.open(path, flags, 0o666)
     try:

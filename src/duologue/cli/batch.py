@@ -12,6 +12,7 @@ from uuid import uuid4
 import click
 
 from ..protocol.batch import BatchAnswer, error_line, read_answer, read_request, success_line
+from ..protocol.dialect import RULES
 from ..protocol.errors import APIConnectionError, AuthenticationError, DuologueError
 from ._endpoint import endpoint
 from ._journal import Journal, lines_of
@@ -19,6 +20,7 @@ from ._journal import Journal, lines_of
 if TYPE_CHECKING:
     from ..client.bulk import BulkResult
     from ..client.progress import Progress
+    from ..types.chat.chat_completion import ChatCompletion
 
 __all__ = ["batch"]
 
@@ -29,6 +31,9 @@ INTERRUPTED = 130
 MAX_RETRIES = 5  # some fifteen seconds: long enough for a server to be started anew
 MAX_UNANSWERED = 20  # so many requests in a row without an answer: the server is gone
 MAX_SHOWN = 20  # so many bad lines are shown
+
+# The deviations by which an answer is less than what was asked for.
+INCOMPLETE = ("choices-missing", "finish-missing")
 
 AT_LEAST_0, AT_LEAST_1 = click.IntRange(min=0), click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -114,6 +119,10 @@ class _Run:
     """What is asked, what is answered, and where the results go."""
 
     def __init__(self, requests: Path, model: str | None) -> None:
+        if not requests.is_file():
+            raise DuologueError(
+                f"{requests} is no regular file. It is read twice, so a pipe will not do: write it to a file first."
+            )
         self._requests = requests
         self._model = model
         self._lines = self._checked()
@@ -145,7 +154,12 @@ class _Run:
         with self._requests.open("rb") as file:
             for number, line in lines_of(file):
                 if number not in self._done:
-                    custom_id, body = read_request(line, model=self._model)
+                    try:
+                        custom_id, body = read_request(line, model=self._model)
+                    except DuologueError:  # it could be read before
+                        raise self._changed() from None
+                    if self._lines.get(custom_id) != number:
+                        raise self._changed()
                     self._asked[count] = custom_id
                     count += 1
                     yield {"extra_body": body}
@@ -172,19 +186,29 @@ class _Run:
                 why = f"The server does not answer: {unanswered[-1][1].error}"
                 raise DuologueError(f"{why} {self.summary} The same command goes on.")
             self._put(unanswered, progress)
+        if len(self._done) < len(self._lines):
+            raise self._changed()
+
+    def _changed(self) -> DuologueError:
+        return DuologueError(
+            f"{self._requests} has changed while it was read. {self.summary} The same command goes on."
+        )
 
     def _put(self, results: list[tuple[str, BulkResult]], progress: Progress) -> None:
         """Write what has come, and forget it."""
         for custom_id, result in results:
             name, completion, error = f"batch_req_{uuid4().hex}", result.completion, result.error
+            misses = _misses(completion) if completion is not None else ""
+            failed = error is not None or bool(misses)
+            into = self._bad if failed else self._good
             if completion is not None:
                 raw, request_id = completion.wire.raw, completion._request_id
-                self._good.add(success_line(name, custom_id, raw, request_id=request_id))
+                into.add(success_line(name, custom_id, raw, request_id=request_id, misses=misses))
             elif error is not None:
-                self._bad.add(error_line(name, custom_id, error))
+                into.add(error_line(name, custom_id, error))
             self._done.add(self._lines[custom_id])
-            self.failed += error is not None
-            progress.step(failed=error is not None)
+            self.failed += failed
+            progress.step(failed=failed)
         results.clear()
 
     def _checked(self) -> dict[str, int]:
@@ -223,6 +247,12 @@ class _Run:
                 raise DuologueError(f"{path}, line {number}: a second result of {custom_id!r}. Remove one.")
             self._done.add(asked)
             self.failed += not good
+
+
+def _misses(completion: ChatCompletion) -> str:
+    """What a completion lacks of what was asked for; empty for a whole one."""
+    met = completion.response.deviations if completion.response is not None else ()
+    return "; ".join(RULES[deviation.rule].text for deviation in met if deviation.rule in INCOMPLETE)
 
 
 def _answer(path: Path, number: int, line: bytes) -> BatchAnswer:

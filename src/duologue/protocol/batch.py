@@ -4,7 +4,8 @@
     {"id": "batch_req_…", "custom_id": "a", "response": {"status_code", "request_id", "body"}, "error": null}
 
 `response` is what the server answered, an error as well as a completion; where there was no answer, or none that
-can be read, it is null and `error` says why: `{"code", "message"}`.
+can be read, it is null and `error` says why: `{"code", "message"}`. An answer that is less than what was asked for
+has both.
 """
 
 from __future__ import annotations
@@ -95,11 +96,16 @@ def read_answer(line: bytes) -> BatchAnswer:
     return BatchAnswer(value["custom_id"], good)
 
 
-def success_line(name: str, custom_id: str, body: bytes, *, request_id: str | None) -> bytes:
-    """The result of a request that was answered with a completion; `name` is its id, `body` its bytes."""
-    return _line(
-        name, custom_id, {"status_code": 200, "request_id": request_id, "body": _one_line(body)}, None
-    )
+def success_line(
+    name: str, custom_id: str, body: bytes, *, request_id: str | None, misses: str = ""
+) -> bytes:
+    """The result of a request that was answered with a completion; `name` is its id, `body` its bytes.
+
+    `misses` says what of the answer did not come; then the result is that of a request that failed.
+    """
+    response = {"status_code": 200, "request_id": request_id, "body": _one_line(body)}
+    error = {"code": "incomplete_response", "message": misses} if misses else None
+    return _line(name, custom_id, response, error)
 
 
 def error_line(name: str, custom_id: str, error: BaseException) -> bytes:
