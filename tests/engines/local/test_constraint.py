@@ -195,11 +195,20 @@ def test_a_control_token_can_be_asked_for_by_its_id(model, constraints):
 
 def test_a_grammar_that_becomes_too_complex_is_an_error(model, constraints):
     """Of the one answer that it is for."""
-    held = constraints.begin('start: /[0-9]{500}/ without_end\nwithout_end: "b" without_end')
+    held = constraints.begin('start: /[0-9]{500}/ "a" without_end\nwithout_end: "b" without_end')
+    values = np.zeros(len(model.tokenizer), np.float32)
+    follow(held, model.tokenizer.encode("1" * 500))
+
+    def go_on() -> None:
+        for token in model.tokenizer.encode("abbb"):
+            held.accept(token)
+            held.mask(values)
+
+    with pytest.raises(BadRequestError, match="became too complex") as caught:
+        go_on()
+    assert caught.value.code == "constraint_too_complex"
     with pytest.raises(BadRequestError, match="became too complex"):
-        follow(held, model.tokenizer.encode("1" * 500 + "bb"))
-    with pytest.raises(BadRequestError, match="became too complex"):
-        held.mask(np.zeros(len(model.tokenizer), np.float32))
+        held.mask(values)
 
 
 @pytest.mark.parametrize(

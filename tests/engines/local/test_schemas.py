@@ -168,6 +168,18 @@ def test_references_by_pointers(pointer, model):
 ENFORCED: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unanchored pattern": ({"type": "string", "pattern": "b+"}, '"abbc"', '"ac"'),
     "an anchored pattern": ({"type": "string", "pattern": "^b$"}, '"b"', '"ab"'),
+    "a leap year": ({"type": "string", "format": "date"}, '"2000-02-29"', '"1900-02-29"'),
+    "a time in a leap year": (
+        {"type": "string", "format": "date-time"},
+        '"2024-02-29T00:00:00Z"',
+        '"2023-02-29T00:00:00Z"',
+    ),
+    "a date with a pattern": (
+        {"type": "string", "format": "date", "pattern": "^20"},
+        '"2023-02-28"',
+        '"2023-02-29"',
+    ),
+    "a year that was": ({"format": "date"}, '"0001-01-01"', '"0000-01-01"'),
     "a format": ({"type": "string", "format": "date"}, '"2024-02-29"', '"2024-02-30"'),
     "characters, not bytes": ({"type": "string", "maxLength": 2}, '"éé"', '"ééé"'),
     "a range without the end": ({"type": "integer", "exclusiveMinimum": 3}, "4", "3"),

@@ -61,6 +61,12 @@ FORMATS = frozenset(
         "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid",
     )
 )  # fmt: skip
+# Days that there are: llguidance has a year 0, and a 29th of February in every year.
+YEAR = r"(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
+FOURTH = r"(?:0[48]|[2468][048]|[13579][26])"
+LEAP_YEAR = rf"(?:[0-9]{{2}}{FOURTH}|{FOURTH}00)"
+DAYS = rf"^(?:{YEAR}-(?:0[13-9]|1[0-2]|02-(?:[01]|2[0-8]))|{LEAP_YEAR}-02-29)"
+DATED = ("date", "date-time")
 # Characters that JSON can only write by their number, which answers are not written with.
 CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
 CONTROL_WORDS = "control characters other than \\b, \\t, \\n, \\f and \\r cannot be enforced; take them out"
@@ -155,7 +161,16 @@ def _clean(schema: Any, place: Place, depth: int) -> Any:
                 f"the keyword '{name}' cannot be enforced; take it out, or say the same with others."
             )
     _check_counts(cleaned, place)
+    if cleaned.get("format") in DATED:
+        _bound_days(cleaned)
     return cleaned
+
+
+def _bound_days(schema: dict[str, Any]) -> None:
+    if "pattern" in schema:
+        schema["allOf"] = [*schema.get("allOf", []), {"pattern": DAYS}]
+    else:
+        schema["pattern"] = DAYS
 
 
 def _check_value(name: str, value: Any, place: Place) -> None:
