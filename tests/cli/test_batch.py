@@ -294,7 +294,7 @@ def test_requests_from_a_pipe(server: WireServer, files: tuple[Path, Path]) -> N
     source, target = files
     result = run(pipe(source, json.dumps(line("a"))), target, server=server)
     assert result.exit_code == 1
-    assert "write it to a file first" in result.stderr
+    assert "a pipe will not do: name a file" in result.stderr
     assert server.asked == []
     assert not target.exists()
 

@@ -121,7 +121,7 @@ class _Run:
     def __init__(self, requests: Path, model: str | None) -> None:
         if not requests.is_file():
             raise DuologueError(
-                f"{requests} is no regular file. It is read twice, so a pipe will not do: write it to a file first."
+                f"{requests} is no regular file. It is read twice, so a pipe will not do: name a file."
             )
         self._requests = requests
         self._model = model
