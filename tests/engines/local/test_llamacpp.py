@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import os
 import random
 import re
@@ -494,6 +495,33 @@ def test_an_architecture_that_llama_cpp_does_not_know_is_refused(tmp_path):
     with pytest.raises(DuologueError, match=r"'novel' model.*--upgrade xllamacpp") as caught:
         engine.load()
     assert "\n" not in caught.value.message
+
+
+def test_a_file_that_is_not_made_for_chat_is_refused(tmp_path):
+    """Such as one for pictures, which has no context."""
+    model = tiny_model("llama")
+    model.metadata["general.architecture"] = "clip"
+    with pytest.raises(DuologueError, match=r"'clip' model.*not made for chat.*take another"):
+        LlamaCppEngine(model.write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attention.layer_norm_rms_epsilon", math.nan),
+        ("attention.layer_norm_rms_epsilon", -1.0),
+        ("attention.layer_norm_rms_epsilon", 0.0),
+        ("rope.freq_base", math.inf),
+        ("rope.scaling.factor", math.nan),
+        ("swiglu_clamp_exp", [1.0, math.nan]),
+    ],
+)
+def test_numbers_that_llama_cpp_would_abort_at_are_refused(key, value, tmp_path):
+    """Before it sees them: it would take the process down."""
+    model = tiny_model("llama")
+    model.metadata[f"llama.{key}"] = value
+    with pytest.raises(DuologueError, match=rf"llama\.{key} .*convert the model again"):
+        LlamaCppEngine(model.write(tmp_path))
 
 
 def test_a_context_that_does_not_fit_into_memory_is_refused(tmp_path):

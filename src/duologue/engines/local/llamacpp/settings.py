@@ -32,8 +32,17 @@ class Settings(NamedTuple):
 def settings_of(
     file: GGUF, *, context: int | None, slots: int | None, threads: int | None, gpu_layers: int | None
 ) -> Settings:
-    """The settings for a model. Raises `GGUFError` for a context that it was not made for."""
+    """The settings for a model.
+
+    Raises `GGUFError` for a context that it was not made for, and for numbers that llama.cpp would abort at.
+    """
     architecture = file.text("general.architecture")
+    if f"{architecture}.context_length" not in file.metadata:
+        raise file.error(
+            f"holds a {architecture[:40]!r} model that does not say how long its context is, so it is not made for"
+            " chat, or damaged; take another"
+        )
+    _check_numbers(file, architecture)
     longest = file.integer(f"{architecture}.context_length", 1, MAX_CONTEXT)
     if context is not None and context > longest:
         raise file.error(f"is made for a context of at most {longest} tokens; give a smaller --context")
@@ -48,6 +57,18 @@ def settings_of(
             "smaller --context, or fewer --slots"
         )
     return Settings(context, slots, threads, gpu_layers)
+
+
+def _check_numbers(file: GGUF, architecture: str) -> None:
+    """llama.cpp takes them as they are, and ends the process where it can make nothing of them."""
+    for key, value in file.metadata.items():
+        if not key.startswith(f"{architecture}."):
+            continue
+        if key.endswith("epsilon"):
+            file.number(key)
+        numbers = value if isinstance(value, list) else [value]
+        if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+            raise file.error(f"cannot be used: {key[:80]} is not finite; convert the model again")
 
 
 def _memory() -> float:
