@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duologue.engines.local.gguf import GGUF
+from duologue.engines.local.gguf import GGUF, GGUFError
 from duologue.engines.local.tokenizer import Tokenizer
 from support.gguf_writer import F32, LETTERS, tiny_model
 from support.llama_cpp import tokenize
@@ -202,3 +202,20 @@ def test_a_word_that_is_a_token_stays_whole_where_its_family_says_so(family, pie
 
 def test_lone_surrogates_do_not_break_it(model):
     assert model.tokenizer.decode(model.tokenizer.encode("a\ud83db")) == b"a?b"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"tokenizer.ggml.pre": "novel"}, "has a 'gpt2' tokenizer of the family 'novel', which"),
+        ({"tokenizer.ggml.model": "bert"}, "has a 'bert' tokenizer, which"),
+    ],
+)
+def test_a_tokenizer_that_is_not_known_is_named_with_the_remedy(metadata, words, tmp_path):
+    model = tiny_model("llama")
+    model.metadata |= metadata
+    with pytest.raises(
+        GGUFError, match=f"{words} the numpy backend does not know; llama.cpp may run it"
+    ) as caught:
+        Tokenizer(GGUF(model.write(tmp_path)))
+    assert len(caught.value.message) < 200 + len(str(tmp_path))

@@ -60,10 +60,9 @@ class Tokenizer(Vocabulary):
     def __init__(self, file: GGUF) -> None:
         if not self.knows(file):
             model, family = file.text("tokenizer.ggml.model"), file.text("tokenizer.ggml.pre", "")
-            known = ", ".join(FAMILIES)
+            of = f" of the family {family[:40]!r}" if model == "gpt2" else ""
             raise file.error(
-                f"has a {model[:40]!r} tokenizer of the family {family[:40]!r}, and the numpy "
-                f"backend knows 'gpt2' tokenizers of the families {known}; {LLAMA_CPP}"
+                f"has a {model[:40]!r} tokenizer{of}, which the numpy backend does not know; {LLAMA_CPP}"
             )
         super().__init__(file, spelled_bytes)
         cutting = FAMILIES[file.text("tokenizer.ggml.pre", "")]
