@@ -66,6 +66,29 @@ def test_a_connection_that_is_not_accepted(every: Driver, monkeypatch: pytest.Mo
     assert "0.1 s (timeout.connect)" in str(caught.value)
 
 
+@pytest.mark.parametrize(("deadline", "phase"), [("connect", "connect"), ("total", "total")])
+def test_a_tunnel_that_drips(both: Driver, deadline: str, phase: str) -> None:
+    """The deadline is for the whole of connecting: what a proxy says byte by byte does not put it off."""
+
+    def drip(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 200 Connection established\r\n")
+        for _ in range(100):
+            peer.send(b"x: y\r\n")
+            time.sleep(0.02)
+            if not peer.open:
+                return
+
+    began = time.monotonic()
+    with WireServer(drip) as server, pytest.raises(APITimeoutError) as caught:
+        both.create(
+            base_url="https://elsewhere.example/v1",
+            proxy=f"http://127.0.0.1:{server.port}",
+            timeout=Timeout(**{deadline: SHORT}),
+        )
+    assert caught.value.phase == phase
+    assert time.monotonic() - began < 1.5
+
+
 def test_a_stream_that_falls_silent(every: Driver) -> None:
     """What had come is delivered and kept; the error is a truncation and a timeout in one."""
     with WireServer(raw(HEAD + piece(CHUNK), ending="open")) as server:

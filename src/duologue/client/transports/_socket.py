@@ -77,12 +77,17 @@ class TimedSocket:
         self._timeout: float | None = sock.gettimeout()
         weakref.finalize(self, sock.close)
 
-    def begin(self, deadlines: Deadlines) -> None:
-        """A request is about to be sent."""
+    def begin(self, deadlines: Deadlines, phase: Phase = "headers", since: float | None = None) -> None:
+        """A request is about to be sent; or since `since`, with the `phase` `connect`, a proxy is asked."""
         self.received = 0
         self.by = None
-        self._deadlines, self._since = deadlines, time.monotonic()
-        self._phase = "headers"
+        self._deadlines, self._since = deadlines, time.monotonic() if since is None else since
+        self._phase = phase
+
+    @property
+    def bare(self) -> socket.socket:
+        """The socket itself, for a layer above it."""
+        return self._socket
 
     def read_body(self) -> None:
         """The head has come: from now on each read waits on its own."""
@@ -199,30 +204,56 @@ def connect(
         host, port = parts.hostname or "", parts.port or 80
     connection = http.client.HTTPConnection(host, port)
     connection.response_class = _Answer
-    if route.proxy is not None and not route.asks_proxy:
+    connection.auto_open = 0  # a connection that is lost is this package's affair
+    tunnels = route.proxy is not None and not route.asks_proxy
+    if tunnels:
         connection.set_tunnel(route.host, route.port, route.proxy_headers())
+    timed: TimedSocket | None = None
     try:
-        connection.timeout = _left(moment, began)
-        connection.connect()
-        sock = connection.sock
+        connection.sock = timed = TimedSocket(_dialled(host, port, moment))
+        timed.begin(deadlines, "connect", began)
+        if tunnels:
+            connection._tunnel()  # type: ignore[attr-defined] # `connect` would wait anew for each byte
         if route.scheme == "https":
-            sock = _wrapped(sock, tls(), route.host, moment)
-    except TimeoutError:
-        connection.close()
-        raise deadlines.passed("connect", time.monotonic()) from None
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
+            connection.sock = timed = TimedSocket(_wrapped(timed.bare, tls(), route.host, moment))
+    except BaseException as error:
+        if timed is not None:
+            timed.shut()
+        if isinstance(error, TimeoutError):
+            raise deadlines.passed("connect", time.monotonic()) from None
+        if not isinstance(error, (OSError, http.client.HTTPException)):
+            raise
         reason = distrust(error)
         if reason is not None:
             raise TransportError("certificate", reason) from error
         raise TransportError("connect", words_of(error) + by_way_of(route.proxy)) from error
-    except BaseException:
-        connection.close()
-        raise
-    timed = TimedSocket(sock)
-    connection.sock = timed
-    connection.auto_open = 0  # a connection that is lost is this package's affair
     return connection, timed
+
+
+def _dialled(host: str, port: int, moment: float | None) -> socket.socket:
+    """A socket that is connected by `moment`: each address is given its share of the time that is left."""
+    problem = OSError("the name has no address")
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for tried, (family, kind, protocol, _, address) in enumerate(places):
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # of a family that this machine does not have
+            problem = error
+            continue
+        try:
+            left = _left(moment, time.monotonic())
+            sock.settimeout(None if left is None else left / (len(places) - tried))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            problem = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise problem
 
 
 def _wrapped(sock: socket.socket, context: ssl.SSLContext, host: str, moment: float | None) -> ssl.SSLSocket:
