@@ -13,7 +13,8 @@ from duologue.engines.local.forms import Thoughts
 from duologue.engines.local.grammar import Calls, Offered, compose, json_rule
 from duologue.engines.local.model import Model
 from duologue.engines.local.reader import Part, Reader
-from duologue.engines.local.schemas import Place, ready
+from duologue.engines.local.schema_values import Place
+from duologue.engines.local.schemas import ready
 from support.gguf_writer import tiny_model
 
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from duologue.engines.local.grammar import json_rule
-from duologue.engines.local.schemas import MAX_DEPTH, MAX_MULTIPLES, MAX_PROPERTIES, Place, blame, ready
+from duologue.engines.local.schema_values import Place
+from duologue.engines.local.schemas import MAX_DEPTH, MAX_MULTIPLES, MAX_PROPERTIES, blame, ready
 from duologue.protocol.errors import BadRequestError
 
 PLACE = Place("response_format", "schema")

@@ -35,7 +35,7 @@ MAX_WORK_PER_TOKEN = 200_000
 # Ways on at one place of an answer: an optional property is up to four.
 MAX_WAYS = 5000
 # The most memory of this process, in bytes of addresses.
-MAX_MEMORY = 2**31
+MAX_MEMORY = 2**30
 # How many tokens of an answer are tried: some grammars compile, and let nothing be written.
 STEPS = 48
 # How llguidance ends an error that could have said more.

@@ -14,7 +14,8 @@ from .judge import TOO_COSTLY
 from .model import ChatModel
 from .reader import Reader
 from .sampling import Sampling
-from .schemas import Place, blame, in_short, ready
+from .schema_values import Place
+from .schemas import blame, in_short, ready
 from .tools import Check, Offer, function_schema, offer_of, ready_tool, schema_place
 
 __all__ = ["Plan", "plan", "supported"]
@@ -240,15 +241,17 @@ def _banned(
 ) -> set[int]:
     """The tokens that are never picked: those that are no text, but for what calls and thoughts are told by.
 
-    Where nothing may be called, what calls are told by is among them, even if it is text; but not in JSON,
+    Where nothing is to be thought, the tag that thoughts begin with is among them. Where nothing may be called,
+    what calls are told by is among them, even if it is text; but not in JSON,
     which a schema may have it in.
     """
     form, special = model.prompts.form, model.tokenizer.special
     banned = set(model.forbidden)
     if form is not None and not isinstance(request.response_format, (JsonObjectFormat, JsonSchemaFormat)):
         banned |= {special[mark] for mark in form.marked if mark in special}
-    if thoughts is None and model.prompts.thoughts is not None:
-        banned |= {special.get(model.prompts.thoughts.open, -1)} - {-1}  # none may begin
+    known = model.prompts.thoughts
+    if thoughts is None and known is not None and known.open in special:
+        banned.add(special[known.open])
     allowed = [thoughts.open, thoughts.close] if thoughts is not None else []
     if calls is not None:
         parts = (*calls.form.openings, calls.form.closing, calls.form.between, calls.form.tail)

@@ -22,7 +22,8 @@ from ...types.chat.request import (
 )
 from .describe import NO_PARAMETERS
 from .grammar import Offered, json_rule
-from .schemas import CONTROL_WORDS, Place, in_short, ready, spells_control
+from .schema_values import CONTROL_WORDS, Place, spells_control
+from .schemas import in_short, ready
 
 __all__ = ["MAX_TOOLS", "Check", "Offer", "function_schema", "offer_of", "ready_tool", "schema_place"]
 
