@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from duologue._threads import MAX_AHEAD, MAX_THREADS, iterate_in_thread, run_in_thread
-from duologue.engine import DELEGATED, Engine, FunctionEngine, Text, as_engine
+from duologue.engine import DELEGATED, EMULATED, Engine, FunctionEngine, Text, as_engine
 from duologue.protocol.checks import decode_request
 from duologue.protocol.errors import InternalServerError
 
@@ -70,14 +70,15 @@ def test_a_function_becomes_an_engine(obj, model, name):
     engine = as_engine(obj, model=model)
     assert isinstance(engine, Engine)
     assert list(engine.models) == [name]
-    assert engine.supports == dict.fromkeys(DELEGATED, "delegated")
+    emulated = dict.fromkeys(EMULATED, "emulated")
+    assert engine.supports == {**dict.fromkeys(DELEGATED, "delegated"), **emulated}
 
 
 def test_a_function_may_honour_more():
     """What it names is native, also what would only be delegated."""
     engine = FunctionEngine(plain, native=["n", "temperature"])
     assert (engine.supports["n"], engine.supports["temperature"]) == ("native", "native")
-    assert engine.supports["seed"] == "delegated"
+    assert (engine.supports["seed"], engine.supports["stop"]) == ("delegated", "emulated")
 
 
 @pytest.mark.parametrize(

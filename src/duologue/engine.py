@@ -107,7 +107,10 @@ class Audio(_Event):
 
 
 class Usage(_Event):
-    """The engine's own count of tokens, for all choices together. The last one yielded counts."""
+    """The engine's own count of tokens, for all choices together. The last one yielded counts.
+
+    `estimated` says that it is not exact, and the answer then says so, too.
+    """
 
     prompt_tokens: Count
     completion_tokens: Count
@@ -116,6 +119,7 @@ class Usage(_Event):
     audio_tokens: Count | None = None
     accepted_prediction_tokens: Count | None = None
     rejected_prediction_tokens: Count | None = None
+    estimated: bool = False
 
 
 class Finish(_Event):
@@ -143,10 +147,11 @@ Event = Text | Reasoning | Refusal | ToolCall | ToolArguments | Audio | Usage | 
 
 # What becomes of a request parameter that is not at its default:
 #   native       the engine honours it;
+#   emulated     the server does it over what the engine yields (see `EMULATED`);
 #   inert        it has by its nature no effect on the answer;
 #   delegated    the engine is handed it and may honour it; the answer's headers say so;
 #   unsupported  the request is refused.
-Support = Literal["native", "inert", "delegated", "unsupported"]
+Support = Literal["native", "emulated", "inert", "delegated", "unsupported"]
 
 
 @runtime_checkable
@@ -180,12 +185,25 @@ DELEGATED = (
     "verbosity",
 )
 
+# What a server can do itself. The last four are about tools, which the engine must know.
+EMULATED = (
+    "max_completion_tokens",
+    "max_tokens",
+    "n",
+    "response_format",
+    "stop",
+    "function_call",
+    "functions",
+    "parallel_tool_calls",
+    "tool_choice",
+)
+
 
 class FunctionEngine:
     """A function as an engine: sync or async, a generator of pieces or one that returns the whole answer.
 
     Blocking functions run in a thread of their own. `native` names the parameters that the function
-    honours itself, such as `n` or `tools`.
+    honours itself, such as `tools`; what the server can do without its help is emulated.
     """
 
     def __init__(
@@ -196,6 +214,7 @@ class FunctionEngine:
         self.models: Sequence[str] = (name,)
         self.supports: Mapping[str, Support] = {
             **dict.fromkeys(DELEGATED, "delegated"),
+            **dict.fromkeys(EMULATED, "emulated"),
             **dict.fromkeys(native, "native"),
         }
 

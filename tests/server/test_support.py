@@ -11,46 +11,8 @@ from duologue.engine import DELEGATED, Text
 from duologue.protocol.checks import PARAMETERS
 from duologue.run import run_server
 from duologue.server.support import INERT, SERVED
+from support.parameters import ASKING
 from support.raw import HI, ask
-
-TOOL = {"type": "function", "function": {"name": "f"}}
-
-# A value that is not the default of its parameter, and what must stand beside it.
-ASKING: dict[str, dict[str, Any]] = {
-    "audio": {"audio": {"format": "wav", "voice": "x"}, "modalities": ["audio"]},
-    "frequency_penalty": {"frequency_penalty": 1},
-    "function_call": {"function_call": {"name": "f"}, "functions": [{"name": "f"}]},
-    "functions": {"functions": [{"name": "f"}]},
-    "logit_bias": {"logit_bias": {"1": 1}},
-    "logprobs": {"logprobs": True},
-    "max_completion_tokens": {"max_completion_tokens": 5},
-    "max_tokens": {"max_tokens": 5},
-    "metadata": {"metadata": {"a": "b"}},
-    "modalities": {"audio": {"format": "wav", "voice": "x"}, "modalities": ["audio"]},
-    "moderation": {"moderation": {"model": "x"}},
-    "n": {"n": 2},
-    "parallel_tool_calls": {"parallel_tool_calls": False, "tools": [TOOL]},
-    "prediction": {"prediction": {"type": "content", "content": "x"}},
-    "presence_penalty": {"presence_penalty": 1},
-    "prompt_cache_key": {"prompt_cache_key": "x"},
-    "prompt_cache_options": {"prompt_cache_options": {"ttl": "30m"}},
-    "prompt_cache_retention": {"prompt_cache_retention": "24h"},
-    "reasoning_effort": {"reasoning_effort": "high"},
-    "response_format": {"response_format": {"type": "json_object"}},
-    "safety_identifier": {"safety_identifier": "x"},
-    "seed": {"seed": 1},
-    "service_tier": {"service_tier": "flex"},
-    "stop": {"stop": "x"},
-    "store": {"store": True},
-    "temperature": {"temperature": 0.5},
-    "tool_choice": {"tool_choice": "required", "tools": [TOOL]},
-    "tools": {"tools": [TOOL]},
-    "top_logprobs": {"top_logprobs": 2, "logprobs": True},
-    "top_p": {"top_p": 0.5},
-    "user": {"user": "x"},
-    "verbosity": {"verbosity": "low"},
-    "web_search_options": {"web_search_options": {}},
-}
 
 DEFAULTS: dict[str, Any] = {
     "frequency_penalty": 0,
@@ -150,11 +112,12 @@ def test_a_function_is_handed_what_it_alone_can_know(function, stream):
     assert response.headers["duologue-delegated-params"].split(", ") == sorted(DELEGATED)
 
 
-@pytest.mark.parametrize("name", ["n", "tools", "stop", "max_tokens", "logprobs", "response_format"])
+@pytest.mark.parametrize("name", ["tools", "functions", "logprobs", "prediction", "modalities"])
 def test_a_function_is_not_handed_what_the_protocol_defines(function, name):
-    """A function that does not know of them would ignore them."""
+    """A function that does not know of them would ignore them, and no server can do them in its stead."""
     response = ask(function, model="shout", **ASKING[name])
-    assert (response.status, response.error["param"]) == (400, name)
+    assert response.status == 400
+    assert response.error["param"] in ASKING[name]
 
 
 def test_an_engine_says_what_it_can():

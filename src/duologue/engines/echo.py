@@ -10,11 +10,11 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from ..engine import Event, Finish, Support, Text, Usage
+from ..protocol.stops import find_stop
 from ..types.chat.chat_completion import FinishReason
 from ..types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob, TopLogprob
 from ..types.chat.request import ChatRequest, UserMessage
 from ._content import text_of
-from ._stops import find_stop
 
 __all__ = ["EchoEngine"]
 

@@ -22,7 +22,15 @@ from .errors import APIStatusError, InternalServerError, error_body
 from .read import StreamReader
 from .sse import DONE, encode_event
 
-__all__ = ["ChunkWriter", "collector", "estimate_tokens"]
+__all__ = [
+    "ChunkWriter",
+    "collector",
+    "estimate_prompt_tokens",
+    "estimate_tokens",
+    "invalid",
+    "sound",
+    "text_size",
+]
 
 
 class _Choice:
@@ -89,7 +97,7 @@ class ChunkWriter:
             and event.logprobs is None
         ):
             return self._text(event.text, event.choice, event.tokens)
-        return _WRITERS.get(type(event), ChunkWriter._other)(self, _sound(event))
+        return _WRITERS.get(type(event), ChunkWriter._other)(self, sound(event))
 
     def finish(self) -> bytes:
         """The rest of the stream: what choices still lack, the usage if asked for, and `[DONE]`."""
@@ -147,12 +155,12 @@ class ChunkWriter:
     def _tool_call(self, event: ToolCall) -> bytes:
         choice = self._choice(event.choice)
         if event.index != len(choice.calls):
-            raise _invalid(f"tool call {event.index} where call {len(choice.calls)} was due")
+            raise invalid(f"tool call {event.index} where call {len(choice.calls)} was due")
         frames = self._open(choice, content=False)
         choice.calls[event.index] = event.type
         if self._legacy:
             if event.index:
-                raise _invalid("a second call, where 'functions' allow only one")
+                raise invalid("a second call, where 'functions' allow only one")
             return frames + self._chunk(choice, {"function_call": {"name": event.name, "arguments": ""}})
         body = {"name": event.name, ("input" if event.type == "custom" else "arguments"): ""}
         call = {
@@ -167,7 +175,7 @@ class ChunkWriter:
         choice = self._choice(event.choice)
         kind = choice.calls.get(event.index)
         if kind is None:
-            raise _invalid(f"arguments of tool call {event.index}, which has not begun")
+            raise invalid(f"arguments of tool call {event.index}, which has not begun")
         self._tally(choice, event.text, event.tokens)
         if not event.text:
             return b""
@@ -193,7 +201,7 @@ class ChunkWriter:
 
     def _take_head(self, event: Head) -> bytes:
         if self._started:
-            raise _invalid("a Head after the answer had begun")
+            raise invalid("a Head after the answer had begun")
         fields = ("id", "created", "model", "system_fingerprint", "service_tier")
         self._head |= {name: value for name in fields if (value := getattr(event, name)) is not None}
         self._head |= {name: value for name, value in (event.extra or {}).items() if name not in _OWN}
@@ -202,17 +210,17 @@ class ChunkWriter:
     def _other(self, event: object) -> bytes:
         if isinstance(event, str):  # of a class of its own
             return self._text(str.__str__(event), 0)
-        raise _invalid(f"{type(event).__name__}, which is neither text nor an event")
+        raise invalid(f"{type(event).__name__}, which is neither text nor an event")
 
     # What they are made of.
 
     def _choice(self, index: int) -> _Choice:
         """The choice at `index`, which must be one that was asked for and has not finished."""
         if not 0 <= index < len(self._choices):
-            raise _invalid(f"something for choice {index} of {len(self._choices)}, counted from 0")
+            raise invalid(f"something for choice {index} of {len(self._choices)}, counted from 0")
         choice = self._choices[index]
         if choice.finished:
-            raise _invalid(f"something for choice {index} after its finish")
+            raise invalid(f"something for choice {index} after its finish")
         return choice
 
     def _start(self) -> None:
@@ -252,7 +260,7 @@ class ChunkWriter:
 
     def _tally(self, choice: _Choice, text: str, tokens: int | None) -> None:
         if tokens is None:
-            choice.estimated_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            choice.estimated_bytes += text_size(text)
         else:
             choice.tokens += tokens
 
@@ -260,9 +268,7 @@ class ChunkWriter:
         """The usage: the engine's own count, else what its events said, else an estimate, marked as one."""
         usage = self._usage
         if usage is None:
-            prompt = estimate_tokens(
-                sum(len(m.text.encode("utf-8", "replace")) for m in self._request.messages)
-            )
+            prompt = estimate_prompt_tokens(self._request)
             answer = sum(choice.tokens + estimate_tokens(choice.estimated_bytes) for choice in self._choices)
             return _usage(prompt, answer, {}, {"reasoning_tokens": self._reasoning_tokens}) | {
                 "estimated": True
@@ -274,7 +280,8 @@ class ChunkWriter:
             "rejected_prediction_tokens": usage.rejected_prediction_tokens,
         }
         prompt_details = {"cached_tokens": usage.cached_tokens}
-        return _usage(usage.prompt_tokens, usage.completion_tokens, prompt_details, answer_details)
+        count = _usage(usage.prompt_tokens, usage.completion_tokens, prompt_details, answer_details)
+        return count | {"estimated": True} if usage.estimated else count
 
 
 # What an engine's Head may not add under another name.
@@ -305,6 +312,16 @@ def estimate_tokens(size: int) -> int:
     return -(-size // 4)
 
 
+def estimate_prompt_tokens(request: ChatRequest) -> int:
+    """How many tokens the messages of a request may have."""
+    return estimate_tokens(sum(text_size(message.text) for message in request.messages))
+
+
+def text_size(text: str) -> int:
+    """The UTF-8 bytes of a text; half a surrogate pair counts as one."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
 def _usage(
     prompt: int,
     answer: int,
@@ -326,17 +343,18 @@ def _usage(
     return usage
 
 
-def _sound(event: Any) -> Any:
+def sound(event: Any) -> Any:
     """`event`, if its fields are of their types: nothing checked that when the engine made it."""
     if type(event) not in _WRITERS:
         return event
     try:
         return msgspec.convert(msgspec.structs.asdict(event), type(event))
     except msgspec.ValidationError as error:
-        raise _invalid(f"{type(event).__name__} with a wrong field: {error}") from None
+        raise invalid(f"{type(event).__name__} with a wrong field: {error}") from None
 
 
-def _invalid(what: str) -> InternalServerError:
+def invalid(what: str) -> InternalServerError:
+    """The error of an engine that yielded `what`, which the protocol has no place for."""
     return InternalServerError(f"The engine yielded {what}.", status_code=502, code="engine_output_invalid")
 
 

@@ -11,16 +11,17 @@ from typing import Any
 from ..engine import Engine, as_engine
 from ..protocol.checks import decode_request
 from ..protocol.codec import encode, to_text
-from ..protocol.errors import APIStatusError, NotFoundError
+from ..protocol.errors import APIStatusError, BadRequestError, NotFoundError
 from ..protocol.write import ChunkWriter
 from ..types.chat.request import ChatRequest
 from ..types.model import Model, ModelList
 from .admission import admit, read_body
 from .answer import Answer
 from .asgi import Disconnected, Receive, Scope, Send
+from .emulate import Emulator
 from .exchange import Exchange
 from .options import Profile, ServerOptions
-from .support import check_support
+from .support import Verdict, check_declaration, check_support
 
 __all__ = ["App", "create_app"]
 
@@ -49,6 +50,7 @@ class App:
     """The app that `create_app` makes. Mount it anywhere: paths match with or without `/v1`."""
 
     def __init__(self, engine: Engine, options: ServerOptions) -> None:
+        check_declaration(engine)
         self.engine = engine
         self.options = options
         self._made = int(time.time())
@@ -93,13 +95,14 @@ class App:
         request, ignored = decode_request(body, lenient=lenient)
         if not lenient and request.model not in self.engine.models:
             raise self._no_model(request.model)
-        delegated, dropped = check_support(request, self.engine, lenient=lenient)
+        verdict = check_support(request, self.engine, lenient=lenient)
+        engine = self._emulated(request, verdict) if verdict.emulated else self.engine
         headers = {}
-        if delegated:
-            headers["duologue-delegated-params"] = ", ".join(delegated)
-        if ignored or dropped:
-            headers["duologue-ignored-params"] = ", ".join([*ignored, *dropped])
-        await Answer(exchange, self.engine, request, _writer(request), headers).run()
+        if verdict.delegated:
+            headers["duologue-delegated-params"] = ", ".join(verdict.delegated)
+        if ignored or verdict.dropped:
+            headers["duologue-ignored-params"] = ", ".join([*ignored, *verdict.dropped])
+        await Answer(exchange, engine, request, _writer(request), headers).run()
 
     async def list_models(self, exchange: Exchange, _: str) -> None:
         """`GET /models`."""
@@ -115,6 +118,18 @@ class App:
     async def health(self, exchange: Exchange, _: str) -> None:
         """`GET /health`: the process is alive. Answers to anybody, and says nothing else."""
         await exchange.send_json(to_text({"status": "ok", "profile": self.options.profile}))
+
+    def _emulated(self, request: ChatRequest, verdict: Verdict) -> Engine:
+        """The engine with the rest of the parameters done over it; lenient, without those that cannot be."""
+        while True:
+            try:
+                return Emulator(self.engine, request, verdict.emulated)
+            except BadRequestError as error:
+                name = (error.param or "").partition(".")[0]
+                if not self.options.lenient or getattr(request, name, None) is None:
+                    raise
+                setattr(request, name, None)
+                verdict.dropped.append(name)
 
     def _model(self, name: str) -> Model:
         return Model(id=name, created=self._made, object="model", owned_by="duologue")

@@ -7,14 +7,14 @@ A parameter at its default asks for nothing. One that is not is what the engine 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..engine import Engine, Support
+from ..engine import EMULATED, Engine, Support
 from ..protocol.checks import PARAMETERS
 from ..protocol.errors import BadRequestError
 from ..types.chat.request import ChatRequest, TextFormat
 
-__all__ = ["check_support"]
+__all__ = ["Verdict", "check_declaration", "check_support"]
 
 # What the server itself sees to, whatever the engine is.
 SERVED = frozenset(("messages", "model", "stream", "stream_options"))
@@ -59,22 +59,51 @@ _ALSO_DEFAULT: Mapping[str, Callable[[ChatRequest], bool]] = {
 }
 
 
-def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> tuple[list[str], list[str]]:
-    """The parameters that are left to the engine's author, and those that had to be dropped from `request`.
+# What can only be emulated for an engine that supports the parameter it stands on.
+NEEDS: Mapping[str, str] = {
+    "function_call": "tool_choice",
+    "functions": "tools",
+    "parallel_tool_calls": "tools",
+    "tool_choice": "tools",
+}
+
+
+class Verdict(NamedTuple):
+    """Parameters that are not at their defaults: left to the engine's author, to be emulated, dropped."""
+
+    delegated: list[str]
+    emulated: list[str]
+    dropped: list[str]
+
+
+def check_declaration(engine: Engine) -> None:
+    """Raise `ValueError` for an engine that wants something emulated that no server can."""
+    wrong = [name for name, support in engine.supports.items() if support == "emulated"]
+    wrong = [name for name in wrong if name not in EMULATED]
+    if wrong:
+        raise ValueError(
+            f"the engine {engine.models[0]!r} declares {wrong[0]!r} as emulated, which no server can do; "
+            f"what can be is {', '.join(EMULATED)}"
+        )
+
+
+def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> Verdict:
+    """What becomes of the parameters of `request`.
 
     Strict, an unsupported one raises `BadRequestError` with its name; lenient, it is put to its default.
     """
-    delegated: list[str] = []
-    dropped: list[str] = []
+    verdict = Verdict([], [], [])
     for name in PARAMETERS:
         support = support_of(name, engine)
         if support in ("native", "inert") or _at_default(name, request):
             continue
         if support == "delegated":
-            delegated.append(name)
+            verdict.delegated.append(name)
+        elif support == "emulated":
+            verdict.emulated.append(name)
         elif lenient:
             setattr(request, name, None)
-            dropped.append(name)
+            verdict.dropped.append(name)
         else:
             raise BadRequestError(
                 f"Unsupported parameter: '{name}' is not supported by the model '{engine.models[0]}'. Leave it "
@@ -91,15 +120,22 @@ def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> tup
                 code="unsupported_parameter",
             )
         request.stream_options.include_obfuscation = None
-        dropped.append("stream_options.include_obfuscation")
-    return delegated, dropped
+        verdict.dropped.append("stream_options.include_obfuscation")
+    return verdict
 
 
 def support_of(name: str, engine: Engine) -> Support:
     """What becomes of a parameter with this engine."""
     if name in SERVED:
         return "native"
-    return engine.supports.get(name, "inert" if name in INERT else "unsupported")
+    support = engine.supports.get(name, "inert" if name in INERT else "unsupported")
+    if support == "emulated" and name in NEEDS and support_of(NEEDS[name], engine) == "unsupported":
+        return "unsupported"
+    # The old form of tools is mapped to the new one in all its parts, or in none.
+    whole = name != "function_call" or (support_of("functions", engine) == "emulated") == (
+        support == "emulated"
+    )
+    return support if whole else "unsupported"
 
 
 def _at_default(name: str, request: ChatRequest) -> bool:

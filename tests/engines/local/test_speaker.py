@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.engine import Finish, Reasoning, Text, ToolArguments, ToolCall
-from duologue.engines._stops import find_stop
 from duologue.engines.local.forms import Thoughts
 from duologue.engines.local.plan import Plan
 from duologue.engines.local.reader import Part, Reader
 from duologue.engines.local.sampling import Sampling
 from duologue.engines.local.speaker import Speaker, Token
+from duologue.protocol.stops import find_stop
 
 END = 99
 ROOM = 1000

@@ -13,9 +13,9 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from ...engine import Event, Finish, Reasoning, Text, ToolArguments, ToolCall
+from ...protocol.stops import StopFilter
 from ...types.chat.chat_completion import FinishReason
 from ...types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob, TopLogprob
-from .._stops import StopFilter
 from .plan import Plan
 from .reader import Part
 

@@ -21,10 +21,14 @@ def find_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
 
 
 class StopFilter:
-    """Lets text through up to the first stop sequence, and holds back no more than may be its beginning."""
+    """Lets text through up to the first stop sequence, and holds back no more than may be its beginning.
+
+    After a stop, `behind` is what of the last piece stood behind it.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stopped = False
+        self.behind = ""
         self._stops = stops
         self._held = ""
 
@@ -34,6 +38,7 @@ class StopFilter:
         found = find_stop(text, self._stops)
         if found:
             self.stopped = True
+            self.behind = text[found[1] :]
             visible, self._held = text[: found[0]], ""
             return visible
         held = max((_overlap(text, stop) for stop in self._stops), default=0)

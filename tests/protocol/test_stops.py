@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.engines._stops import StopFilter, find_stop
+from duologue.protocol.stops import StopFilter, find_stop
 
 
 def run(pieces: list[str], stops: list[str]) -> tuple[str, bool]:

@@ -1,0 +1,33 @@
+"""Whole characters: halves of a surrogate pair that come in different pieces are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+__all__ = ["WholeCharacters"]
+
+
+class WholeCharacters:
+    """Joins the pieces of several texts, each known by a key."""
+
+    def __init__(self) -> None:
+        self._halves: dict[Hashable, str] = {}  # the first half of a pair, whose second has not come
+
+    def push(self, key: Hashable, text: str) -> str:
+        """Take a piece; return it without a half at its end, and with the half that was before it."""
+        if not self._halves and text.isascii():
+            return text
+        if not text:
+            return ""
+        text = self._halves.pop(key, "") + text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._halves[key] = text[:-1], text[-1]
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text
+
+    def flush(self, key: Hashable) -> str:
+        """The end of a text: a half that stayed alone is no character, and is replaced."""
+        return "\N{REPLACEMENT CHARACTER}" if self._halves.pop(key, "") else ""

@@ -1,0 +1,109 @@
+"""One choice of an emulated answer: a run of the engine, or several until one passes the checks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from ...engine import Engine, Event, Head, Usage
+from ...protocol.write import invalid
+from ...types.chat.request import ChatRequest
+from .count import Tally
+from .cut import Cut
+from .plan import Made, Plan
+
+__all__ = ["BREATH_S", "MAX_HELD_EVENTS", "MAX_HELD_TEXT", "MAX_RETRIES", "make_choice"]
+
+_log = logging.getLogger("duologue.server")
+
+# How many further runs there are for a choice that does not pass.
+MAX_RETRIES = 2
+# How many events of a choice are held back until it passes, and how many characters.
+MAX_HELD_EVENTS = 1_000_000
+MAX_HELD_TEXT = 32 * 1024 * 1024
+# After how much time of an engine that never waits the event loop gets its turn.
+BREATH_S = 0.010
+
+
+async def make_choice(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event, None]:
+    """The events of the choice at `index`. Each run is added to `tally`."""
+    request = plan.request
+    if index and request.seed is not None:  # the same seed would make the same choice
+        request = msgspec.structs.replace(request, seed=_wrapped(request.seed + index))
+    if not plan.checks:
+        async for event in _run(engine, request, plan, tally):
+            yield _placed(event, index)
+        return
+    faults = []
+    for _ in range(1 + MAX_RETRIES):
+        events = await _held(_run(engine, request, plan, tally))
+        made = Made.of(events)
+        fault = next((fault for check in plan.checks if (fault := check(made)) is not None), None)
+        if fault is None:
+            for event in events:
+                yield _placed(event, index)
+            return
+        faults.append(fault)
+    _log.info("the engine's output passed in none of %d runs: %s", len(faults), "; ".join(faults))
+    raise invalid(f"{faults[-1]} (of {len(faults)} runs, none passed)")
+
+
+async def _run(engine: Engine, request: ChatRequest, plan: Plan, tally: Tally) -> AsyncGenerator[Event, None]:
+    """One run, cut where it must end; the engine's iterator is closed before the last events go out."""
+    cut = Cut(plan.stops, plan.limit)
+    breath_at = time.monotonic() + BREATH_S
+    last: list[Event] = []
+    async with _closing(engine.generate(request)) as events:
+        async for event in events:
+            last = cut.feed(event)
+            if cut.ended:
+                break
+            for each in last:
+                yield each
+            if time.monotonic() > breath_at:
+                await asyncio.sleep(0)
+                breath_at = time.monotonic() + BREATH_S
+        else:
+            last = cut.finish()
+    tally.add(cut.usage, cut.limit, cut.reasoning_tokens, whole=not cut.ended)
+    for each in last:
+        yield each
+
+
+async def _held(events: AsyncGenerator[Event, None]) -> list[Event]:
+    """All events of a run."""
+    held: list[Event] = []
+    size = 0
+    async with _closing(events):
+        async for event in events:
+            held.append(event)
+            size += len(getattr(event, "text", None) or getattr(event, "data", None) or "")
+            if len(held) > MAX_HELD_EVENTS or size > MAX_HELD_TEXT:
+                raise invalid("more than is held back until it is checked")
+    return held
+
+
+def _placed(event: Event, index: int) -> Event:
+    if index and not isinstance(event, (Head, Usage)):
+        event.choice = index
+    return event
+
+
+def _wrapped(seed: int) -> int:
+    """A seed within the limits of the protocol."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+@asynccontextmanager
+async def _closing(events: AsyncIterator[Event | str]) -> AsyncIterator[AsyncIterator[Event | str]]:
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,165 @@
+"""Whether the text of a choice has the form that `response_format` asks for.
+
+Schemas are judged by jsonschema, within bounds: the request of a stranger may not keep the server busy. So
+patterns are refused, as are references to other documents, and one judgement takes a bounded number of steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ...protocol.errors import BadRequestError, InternalServerError
+from ...types.chat.request import JsonObjectFormat, JsonSchemaFormat, ResponseFormat
+
+__all__ = ["MAX_STEPS", "form_fault"]
+
+# How many keywords of a schema one judgement may look at, those of repeated references counted each time.
+MAX_STEPS = 50_000
+# How many objects and lists a schema may have, and how deep they may be nested.
+MAX_NODES = 2_000
+MAX_DEPTH = 64
+
+_PARAM = "response_format.json_schema.schema"
+# Their work has no bound that could be told beforehand, or they need what jsonschema does not bring.
+REFUSED = frozenset(
+    (
+        *("$dynamicRef", "$id", "$recursiveRef", "$schema"),
+        *("format", "pattern", "patternProperties", "uniqueItems"),
+    )
+)
+
+Fault = Callable[[str], str | None]
+
+
+def form_fault(form: ResponseFormat) -> Fault:
+    """What says what is wrong with a text; None for nothing.
+
+    Raises `BadRequestError` for a schema that cannot be judged, and `InternalServerError`, a 501, where
+    jsonschema is not installed.
+    """
+    if isinstance(form, JsonObjectFormat):
+        return lambda text: _read(text, lambda value: None if isinstance(value, dict) else "is no object")
+    if not isinstance(form, JsonSchemaFormat) or form.json_schema.schema is None:
+        return lambda text: _read(text, lambda _: None)
+    judge = _judge(form.json_schema.schema)
+    return lambda text: _read(text, judge)
+
+
+def _read(text: str, judge: Callable[[Any], str | None]) -> str | None:
+    try:
+        words = judge(msgspec.json.decode(text.encode("utf-8", "replace")))
+    except msgspec.DecodeError as error:
+        words = f"is not JSON: {error}"
+    except RecursionError:
+        words = "is nested too deeply"
+    return None if words is None else f"text that {words}"
+
+
+def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
+    schema = {name: value for name, value in schema.items() if name != "$schema"}
+    _check_bounds(schema)
+    make = _validators()
+    from jsonschema import SchemaError  # type: ignore[import-untyped] # it has no types
+
+    try:
+        make.check_schema(schema)
+    except RecursionError:
+        raise _refused("it is nested too deeply") from None
+    except SchemaError as error:
+        raise _refused(f"{'.'.join(map(str, error.path)) or 'the schema'}: {error.message[:200]}") from None
+
+    def judge(value: Any) -> str | None:
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+
+        steps.left = MAX_STEPS
+        try:
+            error = next(iter(make(schema, registry=Registry()).iter_errors(value)), None)
+        except Unresolvable as problem:
+            raise _refused(f"the reference {problem.ref!r} leads nowhere") from None
+        except _TooMuchError:
+            return f"takes more than {MAX_STEPS} steps to be judged by its schema"
+        if error is None:
+            return None
+        return f"does not follow the schema at {error.json_path}: {error.message[:200]}"
+
+    return judge
+
+
+class _TooMuchError(Exception):
+    """A judgement takes more than MAX_STEPS."""
+
+
+class _Steps(threading.local):
+    """What is left of the steps of the judgement that is going on, of which there is one in a thread."""
+
+    left = MAX_STEPS
+
+
+steps = _Steps()
+
+
+@cache
+def _validators() -> Any:
+    """jsonschema's class of validators, with its steps counted."""
+    try:
+        from jsonschema import Draft202012Validator, validators
+    except ImportError:
+        raise InternalServerError(
+            "A JSON schema is judged by jsonschema, which is not installed: pip install 'duologue[serve]'.",
+            status_code=501,
+            code="schemas_unavailable",
+        ) from None
+
+    def counted(keyword: Any) -> Any:
+        def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+            steps.left -= 1
+            if steps.left < 0:
+                raise _TooMuchError
+            return keyword(validator, value, instance, schema)
+
+        return check
+
+    plain: Any = Draft202012Validator
+    return validators.extend(plain, {name: counted(found) for name, found in plain.VALIDATORS.items()})
+
+
+def _check_bounds(schema: Any) -> None:
+    """Refuse what would cost without a bound. A property of a refused keyword's name is no keyword."""
+    waiting = [(schema, 0, True)]
+    nodes = 0
+    while waiting:
+        value, depth, words = waiting.pop()
+        nodes += 1
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise _refused(f"it has more than {MAX_NODES} parts, or is nested more than {MAX_DEPTH} deep")
+        if isinstance(value, list):
+            waiting += [(item, depth + 1, words) for item in value if isinstance(item, (dict, list))]
+        elif isinstance(value, dict):
+            if words:
+                _check_keywords(value)
+            for name, item in value.items():
+                if isinstance(item, (dict, list)) and not (words and name in _VALUES):
+                    waiting.append((item, depth + 1, not (words and name in _NAMED)))
+
+
+_NAMED = frozenset(("$defs", "definitions", "dependentSchemas", "properties"))
+_VALUES = frozenset(("const", "default", "enum", "examples"))
+
+
+def _check_keywords(schema: Mapping[str, Any]) -> None:
+    found = sorted(name for name in REFUSED & schema.keys() if schema[name] is not False)
+    if found:
+        raise _refused(f"the keyword {found[0]!r} cannot be judged here; leave it out")
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        raise _refused(f"the reference {reference!r} is to another document; put it under '$defs'")
+
+
+def _refused(why: str) -> BadRequestError:
+    return BadRequestError(f"'{_PARAM}' cannot be used: {why}.", param=_PARAM, code="invalid_json_schema")
