@@ -326,6 +326,68 @@ CASES = {
         says="An error came in the stream",
         met=("error-flat",),
     ),
+    "error-event-of-done": Case(
+        TEXT + STOP + b"event: error\ndata: [DONE]\n\n", "failed", APIError, met=("error-string",)
+    ),
+    "error-event-of-nothing": Case(
+        TEXT + STOP + b"event: error\ndata:\n\n",
+        "failed",
+        APIError,
+        says="said nothing",
+        met=("error-string",),
+    ),
+    "error-event-of-text-without-blank-line": Case(
+        TEXT + STOP + b"event: error\ndata: boom",
+        "failed",
+        APIError,
+        says="boom",
+        raw=b"boom",
+        met=("error-string", "error-unterminated"),
+    ),
+    "error-flat-after-the-finish": Case(
+        TEXT + STOP + frame({"code": 503, "message": "overloaded"}) + DONE,
+        "failed",
+        InternalServerError,
+        says="overloaded",
+        met=("error-flat",),
+    ),
+    "error-flat-of-a-message": Case(
+        TEXT + frame({"type": "error", "message": "no"}), "failed", APIError, says="no", met=("error-flat",)
+    ),
+    "error-detail": Case(
+        frame({"detail": "no such model"}) + DONE,
+        "failed",
+        APIError,
+        says="no such model",
+        met=("error-detail",),
+        text=None,
+    ),
+    "error-empty": Case(TEXT + STOP + frame({"error": {}}) + DONE, "failed", APIError, met=("error-fields",)),
+    "error-without-data": Case(
+        TEXT + STOP + RAW + b"\n\n" + DONE,
+        "failed",
+        InternalServerError,
+        says="overloaded",
+        raw=RAW,
+        met=("error-unframed",),
+    ),
+    "error-without-data-or-line-end": Case(
+        TEXT + STOP + RAW,
+        "failed",
+        InternalServerError,
+        raw=RAW,
+        met=("error-unframed", "error-unterminated"),
+    ),
+    "error-without-data-not-escaped": Case(
+        TEXT + b'{"error": "a "b""}\n',
+        "failed",
+        APIError,
+        says='a "b"',
+        met=("error-unframed", "error-not-escaped"),
+    ),
+    "a-bare-line-with-no-error": Case(
+        TEXT + b'{"id": "x"}\n\n' + b'{"error": null}\n\n' + STOP + DONE, "complete"
+    ),
     "error-event-without-data": Case(TEXT + b"event: error\n\n" + STOP + DONE, "complete"),
     "error-is-a-text": Case(
         TEXT + frame({"error": "no more"}), "failed", APIError, says="no more", met=("error-string",)

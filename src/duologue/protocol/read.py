@@ -29,7 +29,7 @@ from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
 from .accumulate import Accumulator, choice_index
 from .codec import load, loads, typed
-from .dialect import Asked, Deviation, Dialect, Watch, in_error
+from .dialect import Asked, Deviation, Dialect, Watch, in_error, says_error
 from .errors import (
     APIError,
     APIResponseValidationError,
@@ -39,7 +39,7 @@ from .errors import (
     StreamTruncatedError,
     error_from_body,
 )
-from .sse import MAX_EVENT_BYTES, Event, EventDecoder
+from .sse import MAX_EVENT_BYTES, UNFRAMED, Event, EventDecoder
 from .usual import FORGET, Usual
 
 __all__ = ["Ending", "Outcome", "StreamReader"]
@@ -56,6 +56,9 @@ MAX_NAMED = 8
 
 # How an error begins whose text a server has not escaped, so that it is no JSON.
 _ERROR_LIKE = re.compile(rb'\s*\{\s*"error"\s*:')
+
+# The names of events that are errors whatever they say.
+_ERROR_EVENTS = ("error", UNFRAMED)
 
 _TRUNCATED: Mapping[str, str] = {
     "unfinished": "The server said [DONE] before {missing} had finished.",
@@ -155,7 +158,7 @@ class StreamReader:
         tail = self._sse.tail()
         if not self._events and not (tail and tail.data):
             tail = Event(bytes(self._beginning))
-        if tail is not None and not tail.data:
+        if tail is not None and not tail.data and tail.event not in _ERROR_EVENTS:
             tail = None
         if tail is not None and self._read_tail(tail):
             return
@@ -192,7 +195,7 @@ class StreamReader:
     def _read(self, event: Event, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
         """An event that may begin or end something; `chunk` is what the strict decoder made of it."""
         self._watch.event = self._events
-        if chunk is None or event.event == "error":
+        if chunk is None or event.event in _ERROR_EVENTS:
             chunk = self._read_oddity(event)
             if chunk is None:
                 return None
@@ -232,10 +235,11 @@ class StreamReader:
     def _read_oddity(self, event: Event) -> ChatCompletionChunk | None:
         """An event that the strict decoder could not read: the end, an error, a keep-alive, or a loose chunk."""
         data = event.data
-        if data.strip() == b"[DONE]":
+        is_error = event.event in _ERROR_EVENTS
+        if data.strip() == b"[DONE]" and not is_error:
             self._done()
             return None
-        if not data.strip() or data.lstrip().startswith(b":"):
+        if not is_error and (not data.strip() or data.lstrip().startswith(b":")):
             self.met("comment-as-data" if data.strip() else "empty-data", data)
             return None
         try:
@@ -247,37 +251,44 @@ class StreamReader:
             self._watch.value(value)
             return None if self._fail_if_strict(data) else typed(ChatCompletionChunk, value, data)
         except APIResponseValidationError as error:
-            if event.event == "error" or _ERROR_LIKE.match(data):  # whatever it says, it is an error
-                self._fail(error_from_body(event.text), data)
-                self.met("error-string" if event.event == "error" else "error-not-escaped")
-            else:
+            if not self._is_error_text(event):
                 self._fail(error, data)
             return None
 
     def _is_error(self, value: Any, event: Event) -> bool:
         """Whether an event says that something went wrong; then the outcome is set."""
-        fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
-        if event.event == "error" or fields.get("error") or fields.get("object") == "error":
-            self._fail(error_from_body(value), event.data)
-            for rule in in_error(value):
-                self._watch.met(rule)
-            return True
-        return False
+        if event.event not in _ERROR_EVENTS and not says_error(value):
+            return False
+        self._fail(error_from_body(value), event.data)
+        if event.event == UNFRAMED and self._events:  # else it is the whole body
+            self._watch.met("error-unframed")
+        for rule in in_error(value):
+            self._watch.met(rule)
+        return True
+
+    def _is_error_text(self, event: Event) -> bool:
+        """The same for an event that is no JSON."""
+        if event.event != "error" and not _ERROR_LIKE.match(event.data):
+            return False  # else it is an error, whatever it says
+        self._fail(error_from_body(event.text), event.data)
+        if event.event == UNFRAMED and self._events:  # else it is the whole body
+            self._watch.met("error-unframed")
+        self._watch.met("error-string" if event.event == "error" else "error-not-escaped")
+        return True
 
     def _read_tail(self, tail: Event) -> bool:
         """Whether what follows the last whole event decided the outcome: `[DONE]` and an error do."""
-        if tail.data.strip() == b"[DONE]":
+        if tail.data.strip() == b"[DONE]" and tail.event not in _ERROR_EVENTS:
             self.met("done-unterminated", tail.data)
             self._done()
             return True
         try:
-            if self._is_error(loads(tail.data), tail):
-                if self._events:
-                    self.met("error-unterminated")
-                return True
+            failed = self._is_error(loads(tail.data), tail)
         except APIResponseValidationError:
-            pass
-        return False
+            failed = tail.event == "error" and self._is_error_text(tail)
+        if failed and self._events:
+            self.met("error-unterminated")
+        return failed
 
     def _done(self) -> None:
         if self._open:

@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-__all__ = ["DONE", "MAX_EVENT_BYTES", "Event", "EventDecoder", "encode_comment", "encode_event"]
+__all__ = ["DONE", "MAX_EVENT_BYTES", "UNFRAMED", "Event", "EventDecoder", "encode_comment", "encode_event"]
 
 # Images travel as data URLs inside one delta, so an event may be large;
 # 32 MiB is openai-go's limit for a line.
@@ -22,9 +22,13 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 # What ends a stream of chat completion chunks.
 DONE = b"data: [DONE]\n\n"
 
+# The name of an event that is none: a bare line with an error. No stream can give an event this name.
+UNFRAMED = "\n"
+
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = b"\n\r"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_ERROR_LINE = re.compile(rb'\s*\{\s*"error"\s*:\s*[{"]')
 
 
 class Event(msgspec.Struct, gc=False, frozen=True):
@@ -42,6 +46,9 @@ class Event(msgspec.Struct, gc=False, frozen=True):
 
 class EventDecoder:
     """Bytes in, events out.
+
+    One thing the standard ignores comes out, too: a line with an error that stands bare, as an event named
+    `UNFRAMED`.
 
     `max_event_bytes` bounds each line and the data of each event, and so the memory of the decoder. Over
     it, `overflow` is true and nothing more comes out.
@@ -143,6 +150,8 @@ class EventDecoder:
                 self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
             self.retry = int(value[:18])
+        elif _ERROR_LINE.match(line):
+            return Event(line, UNFRAMED, self._id)
         return None
 
     def _dispatch(self) -> Event | None:
@@ -158,8 +167,9 @@ class EventDecoder:
         if self._buffer:
             line = bytes(self._buffer)
             self._buffer.clear()
-            self._line(line)
-        event = self._dispatch()
+            event = self._line(line) or self._dispatch()
+        else:
+            event = self._dispatch()
         self._fresh = False
         return event
 

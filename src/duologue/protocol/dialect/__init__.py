@@ -18,7 +18,18 @@ from __future__ import annotations
 
 from .context import Asked, asked_by
 from .rules import RULES, Deviation, Rule
-from .values import in_error
+from .values import in_error, says_error
 from .watch import DIALECTS, Dialect, Watch
 
-__all__ = ["DIALECTS", "RULES", "Asked", "Deviation", "Dialect", "Rule", "Watch", "asked_by", "in_error"]
+__all__ = [
+    "DIALECTS",
+    "RULES",
+    "Asked",
+    "Deviation",
+    "Dialect",
+    "Rule",
+    "Watch",
+    "asked_by",
+    "in_error",
+    "says_error",
+]

@@ -334,6 +334,11 @@ _ERRORS = {
         "an error missed one of its four fields, or had a number for one; numbers are read as text",
         "vLLM, SGLang, llama.cpp",
     ),
+    "error-unframed": Rule(
+        "report",
+        "an error stood in a stream as a bare line, without `data:`; it is raised all the same",
+        "servers whose error handler knows nothing of streams",
+    ),
     "error-with-200": Rule(
         "report",
         "an error came with a good status; it is raised",

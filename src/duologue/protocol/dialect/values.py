@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-__all__ = ["LEAVE", "Act", "Fix", "in_error", "in_value"]
+__all__ = ["LEAVE", "Act", "Fix", "in_error", "in_value", "says_error"]
 
 Fix: TypeAlias = Callable[[], object]
 Act: TypeAlias = Callable[[str, Fix], None]
@@ -33,6 +33,22 @@ def in_value(value: Any, act: Act, *, chunk: bool) -> None:
         if isinstance(part, dict) and ("tool_calls" in part or "function_call" in part):
             for call in (*_objects(part, "tool_calls"), {"function": part.get("function_call")}):
                 _apply(_CALL, call, act)
+
+
+def says_error(value: Any) -> bool:
+    """Whether the JSON of an event is an error: what has no choices is one in each of the shapes of errors."""
+    if not isinstance(value, Mapping):
+        return False
+    if value.get("error") or value.get("object") == "error":
+        return True
+    if value.get("choices") is not None:
+        return False
+    message = value.get("message")
+    return (
+        value.get("error") not in (None, False)
+        or bool(value.get("detail"))
+        or (isinstance(message, str) and bool(message))
+    )
 
 
 def in_error(value: Any) -> Iterator[str]:
