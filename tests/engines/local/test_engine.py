@@ -197,7 +197,7 @@ async def test_each_token_of_the_text_has_its_logprob(ask):
 @pytest.mark.parametrize(("asked", "count"), [(None, 0), (0, 0), (1, 1), (20, 20)])
 async def test_as_many_likeliest_tokens_as_asked_for(ask, asked, count):
     more = {} if asked is None else {"top_logprobs": asked}
-    answer = await ask(STORY, logprobs=True, max_tokens=3, **more)
+    answer = await ask(STORY, temperature=0, logprobs=True, max_tokens=3, **more)
     assert [len(entry.top_logprobs) for entry in entries(answer)] == [count] * 3
 
 
@@ -429,7 +429,7 @@ async def test_eight_requests_go_on_at_the_same_pace(pocket, make_request):
     behind: list[int] = []
 
     async def follow(index: int) -> None:
-        request = make_request(STORY, temperature=0.0, stop="~", max_tokens=30)
+        request = make_request("Tell me a story.", temperature=0.0, stop="~", max_tokens=30)
         async for event in pocket.generate(request):
             counts[index] += isinstance(event, Text)
             if isinstance(event, Finish):
@@ -437,7 +437,7 @@ async def test_eight_requests_go_on_at_the_same_pace(pocket, make_request):
 
     await asyncio.gather(*(follow(index) for index in range(8)))
     assert len(set(counts)) == 1
-    assert behind[0] <= 3
+    assert behind[0] <= 6  # of some thirty
 
 
 async def test_a_long_prompt_does_not_hold_up_others(pocket, make_request):
