@@ -41,6 +41,7 @@ async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.
     connector._factory = factory
     async with aiohttp.ClientSession(
         connector=connector,
+        auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trace_configs=[trace],

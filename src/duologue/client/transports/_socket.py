@@ -22,7 +22,11 @@ from .proxy import ProxyRule, by_way_of
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Route", "TimedSocket", "connect"]
+__all__ = ["MAX_BESIDES", "Route", "TimedSocket", "connect"]
+
+
+# How many bytes may come that bring nothing of a body: sizes of chunks, and what stands beside and after them.
+MAX_BESIDES = 256 * 1024
 
 
 class Route(NamedTuple):
@@ -68,6 +72,7 @@ class TimedSocket:
         self.ended = False  # the other side has closed its end
         self.process = os.getpid()  # a forked child may let go of it, and no more
         self.by: float | None = None  # when a body is given up, whatever comes
+        self._room: int | None = None  # how many bytes may still be received for the present read of a body
         self._socket = sock
         self._busy = False  # a thread sends or receives
         self._shut = False
@@ -80,7 +85,7 @@ class TimedSocket:
     def begin(self, deadlines: Deadlines, phase: Phase = "headers", since: float | None = None) -> None:
         """A request is about to be sent; or since `since`, with the `phase` `connect`, a proxy is asked."""
         self.received = 0
-        self.by = None
+        self.by = self._room = None
         self._deadlines, self._since = deadlines, time.monotonic() if since is None else since
         self._phase = phase
 
@@ -92,6 +97,11 @@ class TimedSocket:
     def read_body(self) -> None:
         """The head has come: from now on each read waits on its own."""
         self._phase = "idle"
+
+    def wait(self, by: float | None) -> None:
+        """A read of the body begins, which is given up at `by`."""
+        self.by = by
+        self._room = MAX_BESIDES
 
     def passed(self) -> TransportError:
         """The error for a wait that ended in a `TimeoutError`."""
@@ -108,6 +118,8 @@ class TimedSocket:
 
     def recv_into(self, buffer: WriteableBuffer) -> int:
         """Receive what there is, at least one byte; 0 at the end."""
+        if self._room is not None and self._room <= 0:
+            raise ConnectionAbortedError(f"{MAX_BESIDES} bytes came that bring nothing of the body")
         self._busy = True
         try:
             self._arm()
@@ -115,6 +127,8 @@ class TimedSocket:
         finally:
             self._rest()
         self.received += count
+        if self._room is not None:
+            self._room -= count
         self.ended = not count
         return count
 
@@ -183,13 +197,37 @@ class _Raw(io.RawIOBase):
 
 
 class _Answer(http.client.HTTPResponse):
-    """The answer itself: heads that only announce it are passed over, as `http.client` does with 100 alone."""
+    """The answer itself, stricter than in `http.client`.
+
+    Heads that only announce it are passed over, as `http.client` does with 100 alone; what cannot be the
+    length of a body, or the frame of a chunk, is refused.
+    """
 
     def begin(self) -> None:
         super().begin()
         while 100 < self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS:
             self.headers = None  # type: ignore[assignment] # else it takes the next head for read
             super().begin()
+        lengths = {
+            length.strip()
+            for field in self.headers.get_all("content-length", ())
+            for length in field.split(",")
+        }
+        if len(lengths) > 1 or not all(length.isascii() and length.isdigit() for length in lengths):
+            raise http.client.HTTPException("its content-length is not one number of bytes")
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc] # not in typeshed
+        if size < 0:
+            raise http.client.IncompleteRead(b"")
+        return size
+
+    def _safe_read(self, amt: int) -> bytes:
+        """The end of a chunk: `read1` reads nothing else by this."""
+        data: bytes = super()._safe_read(amt)  # type: ignore[misc] # not in typeshed
+        if data != b"\r\n":
+            raise http.client.IncompleteRead(b"")
+        return data
 
 
 def connect(

@@ -7,9 +7,9 @@ import os
 import ssl
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from ...protocol.transport import (
@@ -22,6 +22,7 @@ from ...protocol.transport import (
     Request,
     TransportError,
 )
+from ._inflate import inflater
 from ._socket import Route, TimedSocket, connect
 from ._words import words_of
 from .proxy import ProxyRule, proxy_for
@@ -172,24 +173,25 @@ class _Response:
         self._answer = answer
         self._keep = keep
         self._closed = False
-        compressed = self.head.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
-        # Nobody asked for it, and some servers do it all the same. 32: gzip and zlib are told apart.
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if compressed else None
+        self._inflater = inflater(self.head.headers.get("content-encoding", ""))
 
     def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
-        self._connection.socket.by = by
-        while True:
-            try:
-                data = self._answer.read1(READ_BYTES)
-                if data and self._inflate is not None:
-                    data = self._inflate(data)
-                    if not data:
-                        continue
-            except (OSError, ValueError, http.client.HTTPException, zlib.error) as error:
-                self.close()
-                raise _failure(error, self._connection.socket) from error
-            break
+        if self._inflater is None:
+            return self._next(by)
+        try:
+            return self._inflater.read(partial(self._next, by))
+        except TransportError:
+            self.close()
+            raise
+
+    def _next(self, by: float | None) -> bytes:
+        self._connection.socket.wait(by)
+        try:
+            data = self._answer.read1(READ_BYTES)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self.close()
+            raise _failure(error, self._connection.socket) from error
         if data:
             return data
         if self._answer.length:  # http.client takes a body that is too short for a whole one
@@ -230,10 +232,8 @@ def _failure(error: Exception, sock: TimedSocket) -> TransportError:
     if isinstance(error, TimeoutError):
         return sock.passed()
     text = words_of(error)
-    return TransportError("invalid" if isinstance(error, _NOT_HTTP) and not _is_end(error) else "reset", text)
-
-
-_NOT_HTTP = (http.client.HTTPException, zlib.error)
+    foreign = isinstance(error, http.client.HTTPException) and not _is_end(error)
+    return TransportError("invalid" if foreign else "reset", text)
 
 
 def _is_end(error: Exception) -> bool:

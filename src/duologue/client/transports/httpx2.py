@@ -36,6 +36,7 @@ from ...protocol.transport import (
     TransportError,
 )
 from ._alarm import Alarm
+from ._inflate import inflater
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
 from ._words import distrust, first_line, words_of
@@ -92,10 +93,20 @@ class _Response:
         self._deadlines = deadlines
         self._alarm = Alarm(partial(_shut, _socket_of(answer)))
         self._body = _Body(answer, self._alarm)
+        self._inflater = inflater(_encoding(answer))
         self._dropped = weakref.finalize(self, self._body.leave)
 
     def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        if self._inflater is None:
+            return self._read(by)
+        try:
+            return self._inflater.read(partial(self._read, by))
+        except TransportError:
+            self.close()
+            raise
+
+    def _read(self, by: float | None) -> bytes:
         until = self._deadlines.until
         if by is None and until is None:
             return self._next(None, None)
@@ -150,7 +161,7 @@ class _Body:
 
     def __init__(self, answer: httpx2.Response, alarm: Alarm) -> None:
         self._answer = answer
-        self._parts = answer.iter_bytes()
+        self._parts = answer.iter_bytes() if answer.is_stream_consumed else answer.iter_raw()
         self._alarm = alarm
         self._sock = _socket_of(answer)
         self._process = os.getpid()  # a forked child may let go of it, and no more
@@ -234,13 +245,23 @@ class _AsyncResponse:
         leave: Callable[[httpx2.Response, AsyncGenerator[bytes]], None],
     ) -> None:
         self.head = _head(answer, connected)
-        self._parts = answer.aiter_bytes()
+        self._parts = answer.aiter_bytes() if answer.is_stream_consumed else answer.aiter_raw()
+        self._inflater = inflater(_encoding(answer))
         self._deadlines = deadlines
         self._leave = partial(leave, answer, self._parts)
         self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._leave)
 
     async def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
+        if self._inflater is None:
+            return await self._read(by)
+        try:
+            return await self._inflater.aread(partial(self._read, by))
+        except TransportError:
+            self.close()
+            raise
+
+    async def _read(self, by: float | None) -> bytes:
         moment = self._deadlines.moment("idle", time.monotonic(), by)
         try:
             async with asyncio.timeout_at(at_loop_time(moment)):
@@ -279,6 +300,12 @@ def _request(
 def _head(answer: httpx2.Response, connected: float) -> Head:
     version = answer.http_version.removeprefix("HTTP/")
     return Head(answer.status_code, Headers(answer.headers.multi_items()), version, connected)
+
+
+def _encoding(answer: httpx2.Response) -> str:
+    """What is to be undone: nothing where a hook has read the body, or it was there from the beginning."""
+    encoding: str = answer.headers.get("content-encoding", "")
+    return "" if answer.is_stream_consumed else encoding
 
 
 def _stands(event: str, info: Mapping[str, Any]) -> bool:
