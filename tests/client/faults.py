@@ -510,6 +510,7 @@ What holds everywhere:
   itself (a status that is not tried again) goes to no other.
 - `timeout.total` is for all attempts and the stream together. No wait is begun that would outlast it.
 - The chunks that came are delivered before anything is raised.
+- The body of an answer that is no success is read for 5 s at most. What has come by then is told.
 """
 _AFTER = "| what happens | outcome | raises | asked | after |\n|---|---|---|---|---|\n"
 

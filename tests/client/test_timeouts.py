@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from duologue import (
+    APIResponseValidationError,
     APIStatusError,
     APITimeoutError,
     AsyncClient,
+    BadRequestError,
     Client,
     DuologueError,
     StreamTimeoutError,
     Timeout,
 )
-from duologue.protocol.transport import DRAIN_S
+from duologue.protocol.transport import DRAIN_S, Deadlines, Head, Headers, Request
 from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
 
 from .conftest import ASK, Driver
@@ -258,3 +260,44 @@ def test_a_call_can_have_its_own(every: Driver) -> None:
     server = WireServer(raw(ending="open"))
     with server, pytest.raises(APITimeoutError, match=r"0\.1 s"):
         every.create(base_url=server.url, params={"timeout": SHORT})
+
+
+def test_an_error_whose_body_drips(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an error says is waited for a few seconds only, with what has come of it told."""
+    monkeypatch.setattr("duologue.client.call.ERROR_BODY_S", SHORT)
+
+    def drip(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n")
+        while peer.open:
+            peer.send(b"x")
+            time.sleep(0.02)
+
+    began = time.monotonic()
+    with WireServer(drip) as server, pytest.raises(BadRequestError, match="x"):
+        every.create(base_url=server.url)
+    assert time.monotonic() - began < 5
+
+
+def test_blanks_cost_no_more_the_more_there_are() -> None:
+    """A stream may begin with any number of them: each is looked at once."""
+
+    class Blanks:
+        head = Head(200, Headers(), "1.1", 0.0)
+        parts = iter([b" " * 1000] * 6000)
+
+        def send(self, request: Request, deadlines: Deadlines) -> Any:
+            return self
+
+        def read(self, by: float | None = None) -> bytes:
+            return next(self.parts, b"")
+
+        def release(self) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    began = time.process_time()
+    with pytest.raises(APIResponseValidationError, match="empty"):
+        Client(base_url="http://h/v1", transport=Blanks()).chat.completions.create(**ASK, stream=True)
+    assert time.process_time() - began < 1

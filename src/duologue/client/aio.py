@@ -105,7 +105,7 @@ class AsyncClient(BaseClient[AsyncTransport]):
                     if isinstance(step, Ask):
                         result = await transport.send(step.request, step.deadlines)
                     elif isinstance(step, Read):
-                        result = await step.response.read()
+                        result = await step.response.read(step.by)
                     elif isinstance(step, Release):
                         await step.response.release()
                     else:

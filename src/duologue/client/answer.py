@@ -24,6 +24,7 @@ from .response import APIResponse, RequestInfo
 
 __all__ = [
     "ERROR_BODY_BYTES",
+    "ERROR_BODY_S",
     "Media",
     "completion",
     "media_of",
@@ -38,8 +39,9 @@ __all__ = [
 W = TypeVar("W", bound=WireObject)
 E = TypeVar("E", bound=APIError)
 
-# How much is read of the body of an error, and how much of one that is no JSON is shown.
+# How much is read of the body of an error, and for how many seconds; how much of one that is no JSON is shown.
 ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_S = 5.0
 SHOWN_CHARACTERS = 500
 
 Media = Literal["events", "json", "html", "empty", "other"]

@@ -28,7 +28,7 @@ from ..protocol.read import Outcome
 from ..protocol.retry import Failure, Send, Sleep, attempts
 from ..protocol.transport import AsyncResponse, Deadlines, Head, Kind, Request, Response, TransportError
 from ..types._wire import WireObject
-from .answer import ERROR_BODY_BYTES, media_of, no_answer, not_events, over_limit, status_error
+from .answer import ERROR_BODY_BYTES, ERROR_BODY_S, media_of, no_answer, not_events, over_limit, status_error
 from .observe import Ending, Observer, leave, observers_of
 from .options import Options, Timeout, public_url
 from .response import APIResponse, RequestInfo, Timings
@@ -63,9 +63,10 @@ class Ask(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Read what comes next of a body."""
+    """Read what comes next of a body, and give it up at `by` on the monotonic clock."""
 
     response: Any
+    by: float | None = None
 
 
 class Release(NamedTuple):
@@ -252,7 +253,7 @@ def _success(opened: Opened[Any]) -> Plan:
     if "event-stream" in content_type:
         return opened
     # It is called something else, and may be a stream all the same: its first bytes tell.
-    start = yield from whole_body(opened, enough=lambda body: media_of(content_type, body) != "empty")
+    start = yield from whole_body(opened, enough=lambda data: media_of("", data) != "empty")
     media = media_of(content_type, start)
     if media == "events":
         return opened._replace(start=start)
@@ -262,7 +263,7 @@ def _success(opened: Opened[Any]) -> Plan:
 def whole_body(
     opened: Opened[Any], start: bytes = b"", *, enough: Callable[[bytes], bool] | None = None
 ) -> Generator[Step, Any, bytes]:
-    """The body of a success, whole; or so much of it that there is `enough`, and then more may be read."""
+    """The body of a success, whole; or up to a part that is `enough`, and then more may be read."""
     body, limit, keep = bytearray(start), opened.call.options.max_response_bytes, False
     timings, attempts = opened.timings, opened.attempts
     try:
@@ -272,7 +273,7 @@ def whole_body(
             body += data
             if len(body) > limit:
                 raise over_limit(opened.response, bytes(body), limit)
-            if enough is not None and enough(bytes(body)):
+            if enough is not None and enough(data):
                 keep = True
                 break
     except TransportError as error:
@@ -308,8 +309,9 @@ def _cut(opened: Opened[Any], failure: TransportError, body: bytes) -> APIError:
 def _error_body(opened: Opened[Any]) -> Generator[Step, Any, bytes]:
     """The body of a failure, or its beginning: what cannot be had of it is not missed."""
     body, attempts = bytearray(), opened.attempts
+    by = time.monotonic() + ERROR_BODY_S
     try:
-        while len(body) < ERROR_BODY_BYTES and (data := (yield Read(opened.transport))):
+        while len(body) < ERROR_BODY_BYTES and (data := (yield Read(opened.transport, by))):
             body += data
     except TransportError:
         pass

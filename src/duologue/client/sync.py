@@ -103,7 +103,7 @@ class Client(BaseClient[Transport]):
                     if isinstance(step, Ask):
                         result = transport.send(step.request, step.deadlines)
                     elif isinstance(step, Read):
-                        result = step.response.read()
+                        result = step.response.read(step.by)
                     elif isinstance(step, Release):
                         step.response.release()
                     else:
