@@ -91,7 +91,12 @@ CASES = {
     "choices-beyond-n": Case(
         TEXT + STOP + begin("x", 3) + part(None, 3, "stop") + DONE, "complete", met=("index-beyond-n",)
     ),
-    "a-finished-choice-that-goes-on": Case(begin("Hel", finish="stop") + part("lo") + DONE, "complete"),
+    "a-finished-choice-that-goes-on": Case(
+        begin("Hel", finish="stop") + part("lo") + part(finish="stop") + DONE,
+        "complete",
+        met=("finish-not-last",),
+    ),
+    "a-finished-choice-with-an-empty-delta": Case(TEXT + STOP + part("") + part() + STOP + DONE, "complete"),
     "an-index-that-is-missing": Case(
         frame(
             {
@@ -241,6 +246,16 @@ CASES = {
         "unfinished",
         "choice 5",
         met=("index-beyond-n", "finish-missing"),
+    ),
+    "finished-and-gone-on": Case(
+        begin("Hel", finish="stop") + part("lo") + DONE,
+        "truncated",
+        StreamTruncatedError,
+        "unfinished",
+        met=("finish-not-last", "finish-missing"),
+    ),
+    "finished-in-each-chunk-and-cut": Case(
+        begin("Hel", finish="stop") + part("lo", finish="stop"), "truncated", *CUT, met=("finish-not-last",)
     ),
     "audio-without-expiry": Case(
         audio(role="assistant", id="a", data="AA==") + DONE,

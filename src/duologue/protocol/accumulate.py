@@ -24,11 +24,11 @@ from ..types._build import Unreadable, build
 from ..types._wire import WireObject, dump, unknown_fields
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion import Choice as WholeChoice
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDeltaToolCall
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta, ChoiceDeltaToolCall
 from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
 
-__all__ = ["Accumulator", "CallFinder", "accumulate", "choice_index", "split"]
+__all__ = ["Accumulator", "CallFinder", "accumulate", "choice_index", "says_something", "split"]
 
 
 class Rule(Enum):
@@ -117,6 +117,21 @@ def choice_index(choice: Choice, position: int) -> int:
     """The index of a choice of a chunk: its position there where the index is missing or negative."""
     index: int | None = choice.index
     return position if index is None or index < 0 else index
+
+
+def says_something(delta: ChoiceDelta) -> bool:
+    """Whether a delta brings something that the model has made."""
+    if delta.content or delta.refusal or delta.reasoning_text or (delta.audio and delta.audio.data):
+        return True
+    call = delta.function_call
+    return bool(call and (call.name or call.arguments)) or any(map(_is_call, delta.tool_calls or ()))
+
+
+def _is_call(part: ChoiceDeltaToolCall) -> bool:
+    function, custom = part.function, part.custom
+    return bool(
+        (function and (function.name or function.arguments)) or (custom and (custom.name or custom.input))
+    )
 
 
 class Indexed(NamedTuple):

@@ -14,7 +14,8 @@ cannot be trusted to know (a close-delimited body looks whole wherever it is cut
 | to a strict reader: what the protocol forbids     | `failed`    | `APIResponseValidationError` |
 | the caller left                                   | `cancelled` | none                         |
 
-A choice has finished once it has a finish reason (`""` is none), or for audio its closing `expires_at`.
+A choice has finished once it has a finish reason (`""` is none), or for audio its closing `expires_at`. One that
+goes on after that has not: its finish reasons end nothing, so it needs another one, and `[DONE]`.
 Expected are the indexes 0 … n-1 of the request, and every index that came.
 """
 
@@ -27,7 +28,7 @@ from typing import Any, Literal
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
-from .accumulate import Accumulator, choice_index
+from .accumulate import Accumulator, choice_index, says_something
 from .codec import load, loads, typed
 from .dialect import Asked, Deviation, Dialect, Watch, in_error, says_error
 from .errors import (
@@ -95,6 +96,7 @@ class StreamReader:
         self._watch = Watch(self._asked, dialect, self._accumulator)
         self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
+        self._restless: set[int] = set()  # the choices that went on after they had finished
         self._usual = Usual()
         self._usage: CompletionUsage | None = None
         self._events = 0
@@ -162,6 +164,7 @@ class StreamReader:
             tail = None
         if tail is not None and self._read_tail(tail):
             return
+        self._open |= self._restless
         if self._open:
             self._truncate(ending, why, tail)
         if tail is not None:
@@ -217,6 +220,9 @@ class StreamReader:
         self._add(chunk)
         for position, choice in enumerate(chunk.choices):
             index = choice_index(choice, position)
+            if index in self._finished and says_something(choice.delta):
+                self._restless.add(index)
+                self._finished.discard(index)
             if choice.finish_reason or _audio_ended(choice):
                 self._finished.add(index)
                 self._open.discard(index)

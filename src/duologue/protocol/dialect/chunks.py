@@ -12,7 +12,7 @@ from typing import NamedTuple, get_args
 
 from ...types.chat.chat_completion import FinishReason
 from ...types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
-from ..accumulate import choice_index
+from ..accumulate import choice_index, says_something
 from .calls import in_calls
 from .context import Seen, apply, setting
 from .values import LEAVE, Act, Fix
@@ -37,10 +37,13 @@ def in_chunk(chunk: ChatCompletionChunk, seen: Seen, act: Act) -> None:
         seen.usages += chunk.usage is not None and not chunk.choices
     for position, choice in enumerate(chunk.choices):
         delta = choice.delta
-        known = choice.index in seen.begun
-        if known and delta.role is None and delta.tool_calls is None and choice.finish_reason is None:
+        known, finished = choice.index in seen.begun, choice.index in seen.finishes
+        more = delta.role is None and delta.tool_calls is None and choice.finish_reason is None
+        if known and more and not finished:
             continue
         at = _At(choice, choice_index(choice, position), position, len(chunk.choices))
+        if finished:
+            apply(_AFTER, at, seen, act)
         if not known:
             apply(_BEGINNING, at, seen, act)
             seen.begun.add(at.key)
@@ -53,6 +56,8 @@ def in_chunk(chunk: ChatCompletionChunk, seen: Seen, act: Act) -> None:
             in_calls(choice, at.key, seen, act)
         if choice.finish_reason is not None:
             apply(_FINISH, at, seen, act)
+            if choice.finish_reason:
+                seen.finishes[at.key] = choice.finish_reason
 
 
 # --- the head of a chunk ---
@@ -157,6 +162,10 @@ def _role_again(at: _At, seen: Seen) -> Fix | None:
 # --- the end of a choice ---
 
 
+def _not_last(at: _At, _seen: Seen) -> Fix | None:
+    return LEAVE if says_something(at.choice.delta) else None
+
+
 def _finish_empty(at: _At, _seen: Seen) -> Fix | None:
     reason: str | None = at.choice.finish_reason
     return setting(at.choice, "finish_reason", None) if reason == "" else None
@@ -168,10 +177,14 @@ def _finish_unknown(at: _At, _seen: Seen) -> Fix | None:
 
 
 def _finish_stop(at: _At, seen: Seen) -> Fix | None:
-    """With a single tool demanded, `stop` is what the protocol itself says."""
-    if at.choice.finish_reason != "stop" or at.key not in seen.calls or seen.asked.one_tool is not None:
+    if at.choice.finish_reason != "stop" or at.key not in seen.calls or seen.asked.a_call:
         return None
     return setting(at.choice, "finish_reason", "tool_calls")
+
+
+def _finish_changes(at: _At, seen: Seen) -> Fix | None:
+    reason, first = at.choice.finish_reason, seen.finishes.get(at.key)
+    return LEAVE if reason and first and reason != first else None
 
 
 _HEAD: Mapping[str, Callable[[ChatCompletionChunk, Seen], Fix | None]] = {
@@ -196,8 +209,10 @@ _ROLE: Mapping[str, Callable[[_At, Seen], Fix | None]] = {
     "role-empty": _role_empty,
     "role-repeated": _role_again,
 }
+_AFTER: Mapping[str, Callable[[_At, Seen], Fix | None]] = {"finish-not-last": _not_last}
 _FINISH: Mapping[str, Callable[[_At, Seen], Fix | None]] = {
     "finish-empty": _finish_empty,
     "finish-unknown": _finish_unknown,
     "finish-stop-with-calls": _finish_stop,
+    "finish-changes": _finish_changes,
 }

@@ -31,6 +31,11 @@ class Asked(NamedTuple):
         return choice == "required" or (isinstance(allowed, Mapping) and allowed.get("mode") == "required")
 
     @property
+    def a_call(self) -> bool:
+        """Whether something must be called; then OpenAI itself finishes with `stop`."""
+        return self.any_tool or self.one_tool is not None
+
+    @property
     def one_tool(self) -> str | None:
         """The name of the tool that must be called, where it is one."""
         choice = self.tool_choice
@@ -62,6 +67,7 @@ class Seen:
         self.identity: dict[str, Any] = {}
         self.begun: set[int] = set()
         self.roles: set[int] = set()
+        self.finishes: dict[int, str] = {}  # the finish reasons of choices
         self.usages = 0
         self.calls: dict[int, CallFinder] = {}
         self.ids: set[tuple[int, int]] = set()

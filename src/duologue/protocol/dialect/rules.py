@@ -284,7 +284,7 @@ _CALLS = {
 _FINISH = {
     "finish-stop-with-calls": Rule(
         "repair",
-        "a choice with tool calls finished with `stop`; it is `tool_calls`, if no single tool was demanded",
+        "a choice with tool calls finished with `stop`; it is `tool_calls`, if no call was demanded",
         "vllm#25054, litellm#12862, mlx-vlm#990",
     ),
     "finish-hides-length": Rule(
@@ -292,6 +292,16 @@ _FINISH = {
         "a tool call was cut in its arguments, and the finish reason is not `length`",
         "vllm#53269 and #9053",
         forbidden=False,
+    ),
+    "finish-not-last": Rule(
+        "report",
+        "a choice went on after its finish reason; it has not finished before its next one, and `[DONE]`",
+        "gateways that send a finish reason with each chunk",
+    ),
+    "finish-changes": Rule(
+        "report",
+        "a choice had several finish reasons; the last one stays",
+        "gateways that send `stop` before the reason that they were given",
     ),
     "finish-missing": Rule(
         "report",

@@ -20,6 +20,7 @@ __all__ = ["in_content", "in_form"]
 
 # What some models end their turns with; a server keeps it to itself.
 _SPECIAL = re.compile(r"(?:<\|[a-z][a-z0-9_]*\|>|</s>|<eos>|<end_of_turn>|\[/INST\])\s*\Z", re.IGNORECASE)
+_STRUCK = re.compile("<s[ >]", re.IGNORECASE)  # HTML, where `</s>` ends what is struck out
 _SPECIAL_CHARACTERS = 64  # so far from the end it is looked for
 
 _SAID_ALL = ("stop", "tool_calls")
@@ -103,7 +104,7 @@ def _finish_unknown(choice: Choice, _position: int, _asked: Asked) -> Fix | None
 
 
 def _finish_stop(choice: Choice, _position: int, asked: Asked) -> Fix | None:
-    if choice.finish_reason != "stop" or not choice.message.tool_calls or asked.one_tool is not None:
+    if choice.finish_reason != "stop" or not choice.message.tool_calls or asked.a_call:
         return None
     return lambda: setattr(choice, "finish_reason", "tool_calls")
 
@@ -165,8 +166,9 @@ def _is_no_json_text(choice: Choice, asked: Asked) -> bool:
 
 
 def _is_special(choice: Choice, _asked: Asked) -> bool:
-    content = choice.message.content
-    return bool(content) and _SPECIAL.search((content or "")[-_SPECIAL_CHARACTERS:]) is not None
+    content = choice.message.content or ""
+    found = _SPECIAL.search(content[-_SPECIAL_CHARACTERS:])
+    return found is not None and not (found[0].startswith("</") and _STRUCK.search(content) is not None)
 
 
 def _is_replaced(choice: Choice, _asked: Asked) -> bool:
