@@ -18,7 +18,7 @@ from duologue.run import run_server
 
 __all__ = ["Chat", "Row", "chat_with"]
 
-QUESTION = "Tell me something about the sea."
+QUESTION = "Write some random sentences."
 
 
 class Chat:
