@@ -326,14 +326,14 @@ class Log(list[Any]):
         return {name: lambda value, name=name: handle(name, value) for name in ("data", "error", "finish")}
 
 
-def handled_blocking(url: str, log: Log, **handlers: Any) -> None:
-    with Client(base_url=url, max_retries=0) as client:
+def handled_blocking(url: str, log: Log, on_truncated: Any = "raise", **handlers: Any) -> None:
+    with Client(base_url=url, max_retries=0, on_truncated=on_truncated) as client:
         assert client.chat.completions.stream(**ASK).handle(**{**log.handlers(), **handlers}) is None
 
 
-def handled_asynchronously(url: str, log: Log, **handlers: Any) -> None:
+def handled_asynchronously(url: str, log: Log, on_truncated: Any = "raise", **handlers: Any) -> None:
     async def wait() -> None:
-        async with AsyncClient(base_url=url, max_retries=0) as client:
+        async with AsyncClient(base_url=url, max_retries=0, on_truncated=on_truncated) as client:
             await client.chat.completions.stream(**ASK).handle(**{**log.handlers(), **handlers})
 
     asyncio.run(wait())
@@ -371,6 +371,16 @@ def test_the_handler_of_errors(handle: Callable[..., None]) -> None:
         assert isinstance(log[-1][1], InternalServerError)
         with pytest.raises(InternalServerError):
             handle(server.url, Log(), error=None)
+
+
+def test_a_cut_stream_is_never_told_as_finished(handle: Callable[..., None]) -> None:
+    """Also where it is not to be raised: then `error` is called, and nobody without it."""
+    with WireServer(sse(event(chunk("a")))) as server:
+        for handlers, names in (({}, ["data", "data", "error"]), ({"error": None}, ["data", "data"])):
+            log = Log()
+            handle(server.url, log, on_truncated="return", **handlers)
+            assert [name for name, _ in log] == names
+            assert all(isinstance(value, StreamTruncatedError) for name, value in log if name == "error")
 
 
 def test_the_handler_of_errors_is_told_when_there_is_no_stream(handle: Callable[..., None]) -> None:

@@ -174,12 +174,29 @@ def test_an_error_body_is_shown_only_when_asked(both: Driver, told: pytest.LogCa
             "X-Amz-Security-Token",
             "x-my-secret",
             "apikey",
+            "Ocp-Apim-Subscription-Key",
+            "x-functions-key",
+            "X-Key",
         ),
     ],
 )
 def test_headers_that_may_hold_secrets_are_replaced(name: str) -> None:
     """By their names, in any case."""
     assert redacted({name: "hush", "x-request-id": "1"}) == {name: REDACTED, "x-request-id": "1"}
+
+
+@pytest.mark.parametrize("name", ["Location", "content-location", "Operation-Location"])
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:hush@host/v1/x?api_key=hush#hush", "https://host/v1/x"),
+        ("/v1/x?api_key=hush", "/v1/x"),
+    ],
+    ids=["absolute", "relative"],
+)
+def test_urls_in_headers_are_shown_as_all_urls_are(name: str, url: str, shown: str) -> None:
+    """Without user, password and query."""
+    assert redacted({name: url}) == {name: shown}
 
 
 def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

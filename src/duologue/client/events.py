@@ -112,7 +112,7 @@ class ChatCompletionStreamManager:
         """Read the stream without a loop: `data` is called with each event, then one of the other two.
 
         `error` is called with what went wrong, `finish` with the whole completion. Without `error` it is raised,
-        as is what a handler raises itself.
+        as is what a handler raises itself; but with `on_truncated="return"` a stream that was cut is not.
         """
         with closing(self._items()) as items:
             for item in items:
@@ -123,8 +123,12 @@ class ChatCompletionStreamManager:
                 else:
                     error(item)
                     return
-        if finish is not None and self._stream is not None:
-            finish(self._stream.get_final_completion())
+        stream = self._stream
+        if stream is not None and stream.error is not None:  # cut, and `on_truncated` says not to raise it
+            if error is not None:
+                error(stream.error)
+        elif stream is not None and finish is not None:
+            finish(stream.get_final_completion())
 
     def _items(self) -> Generator[ChatCompletionStreamEvent | DuologueError]:
         """The events, and last what went wrong."""
@@ -162,7 +166,8 @@ class AsyncChatCompletionStreamManager:
         """Read the stream without a loop: `data` is called with each event, then one of the other two.
 
         `error` is called with what went wrong, `finish` with the whole completion. Without `error` it is raised,
-        as is what a handler raises itself. Handlers may be coroutine functions.
+        as is what a handler raises itself; but with `on_truncated="return"` a stream that was cut is not.
+        Handlers may be coroutine functions.
         """
         async with aclosing(self._items()) as items:
             async for item in items:
@@ -173,8 +178,12 @@ class AsyncChatCompletionStreamManager:
                 else:
                     await _settled(error(item))
                     return
-        if finish is not None and self._stream is not None:
-            await _settled(finish(await self._stream.get_final_completion()))
+        stream = self._stream
+        if stream is not None and stream.error is not None:  # cut, and `on_truncated` says not to raise it
+            if error is not None:
+                await _settled(error(stream.error))
+        elif stream is not None and finish is not None:
+            await _settled(finish(await stream.get_final_completion()))
 
     async def _items(self) -> AsyncGenerator[ChatCompletionStreamEvent | DuologueError]:
         """The events, and last what went wrong."""

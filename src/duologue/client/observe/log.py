@@ -37,9 +37,10 @@ _FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 # Headers that may hold a secret, or say who asks.
 _SECRET = re.compile(
-    "auth|cookie|token|secret|password|credential|session|api-?key|goog-api|^openai-(organization|project)$"
+    "auth|cookie|token|secret|password|credential|session|key$|api-?key|goog-api|^openai-(organization|project)$"
 )
 _NO_SECRET = re.compile("^x-ratelimit-")
+_URL = re.compile("location$")  # a header that holds a URL, and that a key in its query
 
 
 def _set_up(environ: Mapping[str, str]) -> None:
@@ -59,7 +60,7 @@ def observer(call: Call) -> _Log | None:
 
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers as they may be shown."""
-    return {name: REDACTED if _is_secret(name) else value for name, value in headers.items()}
+    return {name: _shown(name, value) for name, value in headers.items()}
 
 
 class _Log:
@@ -117,6 +118,12 @@ class _Log:
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         _log.debug("%s: %s %s", self._what, what, text)
+
+
+def _shown(name: str, value: str) -> str:
+    if _is_secret(name):
+        return REDACTED
+    return public_url(value) if _URL.search(name.lower()) else value
 
 
 def _is_secret(name: str) -> bool:
