@@ -390,13 +390,13 @@ _CONTENT = {
         "report",
         "the beginning of a stop sequence was let through; cannot be told from content",
         "mlx-knife#68, SwiftLM#126, smg#2203",
-        seen="tests/engines/test_stops.py",
+        seen="tests/protocol/test_stops.py",
     ),
     "stop-swallows": Rule(
         "report",
         "text that was held back for a stop sequence was lost; cannot be seen by a client",
         "koboldcpp#1031",
-        seen="tests/engines/test_stops.py",
+        seen="tests/protocol/test_stops.py",
     ),
     "special-token": Rule(
         "report",
