@@ -43,8 +43,10 @@ def test_a_server_that_never_answers(every: Driver) -> None:
     assert SHORT <= time.monotonic() - began < 5
 
 
-def test_a_head_that_drips(every: Driver) -> None:
-    """One byte now and then does not put the deadline off: it is for the whole head."""
+@pytest.mark.parametrize("deadline", ["headers", "total"])
+@pytest.mark.parametrize("times", [1, 2], ids=["new", "kept"])
+def test_a_head_that_drips(every: Driver, deadline: str, times: int) -> None:
+    """One byte now and then does not put a deadline off: it is for the whole head, on any connection."""
 
     def drip(peer: Peer) -> None:
         for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 50:
@@ -53,9 +55,14 @@ def test_a_head_that_drips(every: Driver) -> None:
             if not peer.open:
                 return
 
-    with WireServer(drip) as server, pytest.raises(APITimeoutError) as caught:
-        every.create(base_url=server.url, timeout=Timeout(headers=SHORT))
-    assert caught.value.phase == "headers"
+    began = time.monotonic()
+    with (
+        WireServer(*[sse(events("a"))] * (times - 1), drip) as server,
+        pytest.raises(APITimeoutError) as caught,
+    ):
+        every.read(times, base_url=server.url, timeout=Timeout(**{deadline: 2 * SHORT}))
+    assert caught.value.phase == deadline
+    assert time.monotonic() - began < 1
 
 
 def test_a_connection_that_is_not_accepted(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +76,9 @@ def test_a_connection_that_is_not_accepted(every: Driver, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("deadline", "phase"), [("connect", "connect"), ("total", "total")])
-def test_a_tunnel_that_drips(both: Driver, deadline: str, phase: str) -> None:
+def test_a_tunnel_that_drips(
+    every: Driver, deadline: str, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The deadline is for the whole of connecting: what a proxy says byte by byte does not put it off."""
 
     def drip(peer: Peer) -> None:
@@ -81,12 +90,10 @@ def test_a_tunnel_that_drips(both: Driver, deadline: str, phase: str) -> None:
                 return
 
     began = time.monotonic()
-    with WireServer(drip) as server, pytest.raises(APITimeoutError) as caught:
-        both.create(
-            base_url="https://elsewhere.example/v1",
-            proxy=f"http://127.0.0.1:{server.port}",
-            timeout=Timeout(**{deadline: SHORT}),
-        )
+    with WireServer(drip) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+        with pytest.raises(APITimeoutError) as caught:
+            every.create(base_url="https://elsewhere.example/v1", timeout=Timeout(**{deadline: SHORT}))
     assert caught.value.phase == phase
     assert time.monotonic() - began < 1.5
 

@@ -4,15 +4,15 @@ Pool, proxies, TLS, headers and hooks are that client's; deadlines and everythin
 of this package. Redirects are not followed. Whoever made the client closes it, and an asynchronous one is
 for one event loop only.
 
-While it connects httpx2 keeps the time, for each step by itself: address, handshake and tunnel may take
-`connect` each. So do blocking reads: a head that drips may take longer than `headers`. What bounds a body as
-a whole, `total` and `idle_content`, is kept there by a thread that closes the connection; over HTTP/2, where
-other answers share it, they are looked at when bytes come.
+While it connects httpx2 keeps the time: each address may take what is left of `connect`. What bounds a head as a
+whole, and a body (`total` and `idle_content`), is kept in blocking calls by a thread that closes the connection;
+over HTTP/2, where other answers share it, they are looked at when bytes come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import socket
 import time
@@ -62,36 +62,71 @@ class Httpx2Transport:
 
     def send(self, request: Request, deadlines: Deadlines) -> _Response:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        phase, connected = _CONNECTING, time.monotonic()
-        timeouts = _timeouts(deadlines, phase, connected)
-
-        def trace(event: str, info: Any) -> None:
-            nonlocal phase, connected
-            if _stands(event, info):
-                phase, connected = "headers", time.monotonic()
-                timeouts.update(_timeouts(deadlines, phase, connected))
-
-        asked = _request(self._client, request, {"timeout": timeouts, "trace": trace})
+        way = _Way(deadlines)
+        asked = _request(self._client, request, {"timeout": way.timeouts, "trace": way.trace})
         try:
             answer = self._client.send(asked, stream=True, follow_redirects=False)
-        except httpx2.TimeoutException:
-            raise deadlines.passed(phase, time.monotonic()) from None
         except _ERRORS as error:
-            raise _failure(error, phase) from error
-        timeouts["read"] = deadlines.idle  # it is looked at again when the body begins
-        return _Response(answer, deadlines, connected)
+            if isinstance(error, httpx2.TimeoutException) or way.is_over:
+                raise way.passed() from None
+            raise _failure(error, way.phase) from error
+        finally:
+            way.alarm.stop()
+        if way.is_over:  # and the alarm may have rung
+            answer.close()
+            raise way.passed()
+        return _Response(answer, deadlines, way)
 
     def close(self) -> None:
         """Nothing: closing the client is for who made it."""
 
 
+class _Way:
+    """The way of a blocking request to its answer: which deadline it is under, and what carries it."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.phase: Phase = "connect"
+        self.connected = time.monotonic()
+        self.timeouts = _timeouts(deadlines, self.phase, self.connected)
+        self.alarm = Alarm(self._ring)
+        self._sock: socket.socket | None = None
+        self._deadlines = deadlines
+        self._moment: float | None = None
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """What httpx2 calls for each of its steps."""
+        if "timeout" in info and event.endswith(".started"):  # a step of connecting: it takes what is left
+            info["timeout"] = _left(self._deadlines.moment(self.phase, self.connected))
+        if _stands(event, info):
+            self.phase, self.connected = "headers", time.monotonic()
+            self.timeouts.update(_timeouts(self._deadlines, self.phase, self.connected))
+        if event == "http11.send_request_headers.started":
+            self._sock = _carrier()
+            self._moment = self._deadlines.moment(self.phase, self.connected)
+            self.alarm.set(self._moment)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline that the alarm was set to has passed."""
+        return _is_past(self._moment)
+
+    def passed(self) -> TransportError:
+        """The error for a deadline that passed."""
+        return self._deadlines.passed(self.phase, time.monotonic())
+
+    def _ring(self) -> None:
+        _shut(self._sock)
+
+
 class _Response:
     """An answer whose body is still to be read; who drops it leaves."""
 
-    def __init__(self, answer: httpx2.Response, deadlines: Deadlines, connected: float) -> None:
-        self.head = _head(answer, connected)
+    def __init__(self, answer: httpx2.Response, deadlines: Deadlines, way: _Way) -> None:
+        self.head = _head(answer, way.connected)
         self._deadlines = deadlines
         self._alarm = Alarm(partial(_shut, _socket_of(answer)))
+        self._alarm.set(deadlines.until)
+        way.timeouts["read"] = deadlines.idle  # it is looked at again when the body begins
         self._body = _Body(answer, self._alarm)
         self._inflater = inflater(_encoding(answer))
         self._dropped = weakref.finalize(self, self._body.leave)
@@ -204,6 +239,13 @@ class AsyncHttpx2Transport:
 
         async def trace(event: str, info: Any) -> None:
             nonlocal phase, connected
+            if "timeout" in info and event.endswith(
+                ".started"
+            ):  # a step of connecting: it takes what is left
+                info["timeout"] = _left(deadlines.moment(phase, connected))
+                timeout.reschedule(at_loop_time(deadlines.until))
+            elif event.startswith("http11.send_request_headers.started"):  # a tunnel's, perhaps
+                timeout.reschedule(at_loop_time(deadlines.moment(phase, connected)))
             if _stands(event, info):
                 phase, connected = "headers", time.monotonic()
                 timeouts.clear()
@@ -314,9 +356,13 @@ def _stands(event: str, info: Mapping[str, Any]) -> bool:
 
 
 def _timeouts(deadlines: Deadlines, phase: Phase, now: float) -> dict[str, float | None]:
-    moment = deadlines.moment(phase, now)
-    left = None if moment is None else max(moment - now, 0.001)  # 0 would mean not to wait at all
-    return dict.fromkeys(("connect", "pool", "write", "read"), left)
+    return dict.fromkeys(("connect", "pool", "write", "read"), _left(deadlines.moment(phase, now)))
+
+
+def _left(moment: float | None) -> float | None:
+    return (
+        None if moment is None else max(moment - time.monotonic(), 0.001)
+    )  # 0 would mean not to wait at all
 
 
 def _is_past(moment: float | None) -> bool:
@@ -330,6 +376,18 @@ def _socket_of(answer: httpx2.Response) -> socket.socket | None:
         return None
     found: socket.socket | None = stream.get_extra_info("socket")
     return found
+
+
+def _carrier() -> socket.socket | None:
+    """The socket over which the caller of the trace is about to send: no event names that of a kept connection."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
+        if stream is not None:
+            found: socket.socket | None = stream.get_extra_info("socket")
+            return found
+        frame = frame.f_back
+    return None
 
 
 def _shut(sock: socket.socket | None) -> None:
