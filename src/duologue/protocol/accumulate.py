@@ -3,6 +3,7 @@
 What each field of a chunk does to the whole is a table, `CHUNK` and those below it:
 
 - JOIN    texts are put together;
+- NAME    the name of a call: put together, but the same one again adds nothing;
 - ONCE    identity: the first value that says something stays, whatever a server repeats later;
 - LAST    the last value that says something stays, so a finish reason or usage is never cleared;
 - EXTEND  lists grow;
@@ -28,20 +29,32 @@ from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, Choi
 from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
 
-__all__ = ["Accumulator", "CallFinder", "accumulate", "choice_index", "says_something", "split"]
+__all__ = [
+    "Accumulator",
+    "CallFinder",
+    "accumulate",
+    "choice_index",
+    "joined_name",
+    "says_something",
+    "split",
+]
 
 
 class Rule(Enum):
     """What a later value does to an earlier one."""
 
     JOIN = "join"
+    NAME = "name"
     ONCE = "once"
     LAST = "last"
     EXTEND = "extend"
     DROP = "drop"
 
 
-JOIN, ONCE, LAST, EXTEND, DROP = Rule
+JOIN, NAME, ONCE, LAST, EXTEND, DROP = Rule
+
+# A name that is longer grows no more.
+MAX_NAME_CHARACTERS = 1024
 
 
 _NOTHING: Mapping[str, Any] = {}
@@ -64,8 +77,10 @@ class CallFinder:
     """Finds the tool call of a choice that each part belongs to: the number it has in their order.
 
     A part without an index belongs to the call with its id, else to the call that came last; the parts of
-    several calls in one chunk stand in their order. A part with an id and a name of its own, under an index
-    that is taken, begins another call: some servers number every parallel call 0.
+    several calls in one chunk stand in their order. Some servers number every parallel call 0, or none: so
+    under an index that is taken, a part with an id and a name of its own begins another call, unless the name
+    is the same and the arguments so far are half an object; and so does one with another name alone, once the call
+    has arguments.
     """
 
     def __init__(self) -> None:
@@ -73,6 +88,8 @@ class CallFinder:
         self._by_id: dict[str, int] = {}
         self._named: set[int] = set()  # the calls that have an id
         self._moved: dict[int, int] = {}  # from an index that was taken to its latest call
+        self._names: dict[int, str] = {}
+        self._ends: dict[int, str] = {}  # the first and the last character of arguments, where there are some
 
     def find(self, call: ChoiceDeltaToolCall, position: int, count: int) -> int:
         """The number of the call that a part, at `position` of `count` in its chunk, belongs to."""
@@ -81,6 +98,10 @@ class CallFinder:
             key = self._moved.get(index, index) if index is not None else None
             if key is None:
                 key = position if count > 1 else max(self._last, 0)
+            if self._is_renamed(call, key):
+                key = self._last + 1
+                if index is not None:
+                    self._moved[index] = key
         else:
             key = self._by_id.get(call.id) if index is None or index in self._moved else None
             if key is None:
@@ -91,11 +112,39 @@ class CallFinder:
             self._named.add(key)
         if key > self._last:
             self._last = key
+        self._learn(call, key)
         return key
 
+    def _learn(self, call: ChoiceDeltaToolCall, key: int) -> None:
+        if name := _name_of(call):
+            self._names[key] = joined_name(self._names.get(key), name)
+        function, custom = call.function, call.custom
+        text = function.arguments if function is not None else custom.input if custom is not None else None
+        if text and (text := text.strip()):
+            self._ends[key] = self._ends.get(key, text)[0] + text[-1]
+
     def _is_another(self, call: ChoiceDeltaToolCall, key: int) -> bool:
-        named = any(part is not None and part.name for part in (call.function, call.custom))
-        return named and bool(call.id) and call.id not in self._by_id and key in self._named
+        name = _name_of(call)
+        if not name or not call.id or call.id in self._by_id or key not in self._named:
+            return False
+        ends = self._ends.get(key, "")
+        return name != self._names.get(key) or not ends.startswith("{") or ends.endswith("}")
+
+    def _is_renamed(self, call: ChoiceDeltaToolCall, key: int) -> bool:
+        name = _name_of(call)
+        return bool(name) and key in self._ends and self._names.get(key, name) != name
+
+
+def _name_of(call: ChoiceDeltaToolCall) -> str | None:
+    body = call.function if call.function is not None else call.custom
+    return body.name if body is not None else None
+
+
+def joined_name(said: str | None, more: str) -> str:
+    """The name of a call with one more part of it; the same name again adds nothing, nor does a giant's."""
+    if not said:
+        return more
+    return said if more == said or len(said) > MAX_NAME_CHARACTERS else said + more
 
 
 class _ToolCalls(_Objects):
@@ -143,8 +192,8 @@ class Indexed(NamedTuple):
 
 Table = Mapping[str, "Rule | Table | Indexed"]
 
-FUNCTION: Table = {"name": ONCE, "arguments": JOIN}
-CUSTOM: Table = {"name": ONCE, "input": JOIN}
+FUNCTION: Table = {"name": NAME, "arguments": JOIN}
+CUSTOM: Table = {"name": NAME, "input": JOIN}
 TOOL_CALL: Table = {"index": DROP, "id": ONCE, "type": ONCE, "function": FUNCTION, "custom": CUSTOM}
 AUDIO: Table = {"id": ONCE, "data": JOIN, "transcript": JOIN, "expires_at": LAST}
 DELTA: Table = {
@@ -299,6 +348,8 @@ def _apply(state: _Object, name: str, value: Any, rule: Rule | Table | Indexed |
         _apply_unknown(state, name, value)
     elif rule is JOIN:
         state.setdefault(name, _Texts()).append(value)
+    elif rule is NAME:
+        state[name] = joined_name(state.get(name), value)
     elif rule is ONCE:
         if not state.get(name):
             state[name] = value

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...types.chat.chat_completion_chunk import Choice, ChoiceDeltaToolCall, ChoiceDeltaToolCallFunction
-from ..accumulate import CallFinder
+from ..accumulate import CallFinder, joined_name
 from .context import Seen, apply, setting
-from .values import Act, Fix
+from .values import LEAVE, Act, Fix
 
 __all__ = ["in_calls"]
 
@@ -44,7 +44,7 @@ def in_calls(choice: Choice, index: int, seen: Seen, act: Act) -> None:
             if (name := function.name) is not None:
                 apply(_NAME, call, seen, act)
                 if name:
-                    seen.names.setdefault((index, key), name)
+                    seen.names[index, key] = joined_name(seen.names.get((index, key)), name)
             if function.arguments and function.arguments[-1] in _ENDS:
                 apply(_ARGUMENTS, call, seen, act)
 
@@ -81,6 +81,11 @@ def _name_again(at: _CallAt, seen: Seen) -> Fix | None:
     function = at.call.function
     same = function is not None and function.name and seen.names.get((at.choice, at.key)) == function.name
     return setting(function, "name", None) if same else None
+
+
+def _name_pieces(at: _CallAt, seen: Seen) -> Fix | None:
+    name = at.call.function.name if at.call.function is not None else None
+    return LEAVE if name and seen.names.get((at.choice, at.key), name) != name else None
 
 
 def _arguments_again(at: _CallAt, seen: Seen) -> Fix | None:
@@ -124,6 +129,7 @@ _ID: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {"call-id-repeated": 
 _NAME: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {
     "call-name-empty": _name_empty,
     "call-name-repeated": _name_again,
+    "call-name-pieces": _name_pieces,
 }
 _ARGUMENTS: Mapping[str, Callable[[_CallAt, Seen], Fix | None]] = {
     "arguments-repeated": _arguments_again,

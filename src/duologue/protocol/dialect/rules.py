@@ -203,7 +203,7 @@ _CALLS = {
     ),
     "call-index-shared": Rule(
         "repair",
-        "parallel tool calls had the same index; a new id with a name begins another",
+        "parallel tool calls had the same index; a new id with a name, or another name, begins another",
         "ai-dynamo/dynamo#4723, gcli2api#406, plexus#691",
     ),
     "call-id-repeated": Rule(
@@ -221,6 +221,12 @@ _CALLS = {
         "repair",
         "later parts of a tool call had its name again; it is removed",
         "llama.cpp#12379",
+        forbidden=False,
+    ),
+    "call-name-pieces": Rule(
+        "tolerate",
+        "the name of a tool call came in pieces; they are put together",
+        "servers that send a call as the model writes it",
         forbidden=False,
     ),
     "call-name-empty": Rule(
