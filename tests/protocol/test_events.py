@@ -901,3 +901,20 @@ def test_the_cost_of_a_chunk_does_not_grow(value: Callable[[int], dict[str, Any]
     for each in chunks[400:2800]:
         maker.take(each)
     assert take(2800) <= early * 1.05
+
+
+@pytest.mark.parametrize("dialect", ["repair", "off"])
+def test_a_content_that_is_no_text_breaks_no_event(dialect: Any) -> None:
+    """A number where text was begun: the stream is told as far as it can be, and ends as it ends."""
+    body = b"".join(
+        b'data: {"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[%b]}\n\n'
+        % choice
+        for choice in (
+            b'{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}',
+            b'{"index":0,"delta":{"content":2147483648},"finish_reason":null}',
+            b'{"index":0,"delta":{},"finish_reason":"stop"}',
+        )
+    )
+    reader, maker = StreamReader(dialect=dialect), EventMaker()
+    types = [event.type for chunk in reader.feed(body) for event in maker.take(chunk)]
+    assert types.count("chunk") == 3

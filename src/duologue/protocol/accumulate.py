@@ -37,6 +37,7 @@ __all__ = [
     "joined_name",
     "says_something",
     "split",
+    "value_of",
 ]
 
 
@@ -265,7 +266,7 @@ class Accumulator:
         )
         if texts is None or len(texts[0]) > at_most:
             return None
-        text = cast("str", _value(texts))
+        text = cast("str", value_of(texts))
         return text if len(text) <= at_most else None
 
     @property
@@ -273,7 +274,7 @@ class Accumulator:
         """What has come so far as a completion; None before the first chunk."""
         if not self._state:
             return None
-        values = {**_value(self._state), "object": "chat.completion"}
+        values = {**value_of(self._state), "object": "chat.completion"}
         values["choices"] = [
             _choice(index, choice) for index, choice in sorted(self._state.get("choices", {}).items())
         ]
@@ -377,7 +378,7 @@ def _apply_unknown(state: _Object, name: str, value: Any) -> None:
 
 
 def _choice(index: int, state: _Object) -> dict[str, Any]:
-    values = _value(state)
+    values = value_of(state)
     # Some servers send a whole `message` where the delta belongs: what no delta says is taken from it.
     _check(WholeChoice, values, "message")
     whole, delta = values.pop("message", None) or {}, values.pop("delta", {})
@@ -397,14 +398,14 @@ def _check(cls: type[WireObject], values: dict[str, Any], name: str) -> None:
         del values[name]
 
 
-def _value(held: Any) -> Any:
+def value_of(held: Any) -> Any:
     """What is in the making as a JSON value; what never was stays as it came."""
     if isinstance(held, (_Texts, _List)):
         return held.first()
     if isinstance(held, _Object):
-        return {name: _value(item) for name, item in held.items()}
+        return {name: value_of(item) for name, item in held.items()}
     if isinstance(held, _Objects):
-        return [_value(held[index]) for index in sorted(held)]
+        return [value_of(held[index]) for index in sorted(held)]
     return held
 
 

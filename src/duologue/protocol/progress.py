@@ -22,7 +22,7 @@ from ..types.chat.chat_completion_stream_event import (
     RefusalDoneEvent,
 )
 from .accumulate import Accumulator as Whole
-from .accumulate import choice_index
+from .accumulate import choice_index, value_of
 from .codec import loads
 from .errors import APIResponseValidationError
 from .usual import Usual
@@ -164,31 +164,34 @@ class ChoiceProgress:
     def _is_whole(self, index: int) -> bool:
         """Whether nothing but blanks can follow what there is of a call."""
         kind, _, texts = call_of(self.calls[index])
-        if kind == "custom" or texts is None:
+        text = value_of(texts)
+        if kind == "custom" or not isinstance(text, str):
             return False
         try:
-            return isinstance(loads(texts.first().encode("utf-8", "replace")), dict)
+            return isinstance(loads(text.encode("utf-8", "replace")), dict)
         except APIResponseValidationError:
             return False
 
     def _texts(self) -> Iterator[Done]:
-        for held, name, kind in (
-            (self.message, self.reasoning or "", ReasoningDoneEvent),
-            (self.message, "content", ContentDoneEvent),
-            (self.message, "refusal", RefusalDoneEvent),
-            (self.logprobs, "content", LogprobsContentDoneEvent),
-            (self.logprobs, "refusal", LogprobsRefusalDoneEvent),
+        for held, name, needs, kind in (
+            (self.message, self.reasoning or "", str, ReasoningDoneEvent),
+            (self.message, "content", str, ContentDoneEvent),
+            (self.message, "refusal", str, RefusalDoneEvent),
+            (self.logprobs, "content", list, LogprobsContentDoneEvent),
+            (self.logprobs, "refusal", list, LogprobsRefusalDoneEvent),
         ):
-            if kind.type not in self._told and any(held.get(name, ())):
+            whole: Any = None if kind.type in self._told else value_of(held.get(name))
+            if whole and isinstance(whole, needs):  # a server may have sent anything
                 self._told.add(kind.type)
-                yield kind(self.index, held[name].first())
+                yield kind(self.index, whole)
 
     def _finish(self, index: int) -> CallDone:
         self._open.remove(index)
         call = self.calls[index]
         kind, name, texts = call_of(call)
         done = CustomToolCallInputDoneEvent if kind == "custom" else FunctionToolCallArgumentsDoneEvent
-        return done(self.index, index, call.get("id"), name, "" if texts is None else texts.first())
+        text = value_of(texts)
+        return done(self.index, index, call.get("id"), name, text if isinstance(text, str) else "")
 
 
 def _is_known(chunk: ChatCompletionChunk) -> bool:
