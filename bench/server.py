@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -28,14 +29,28 @@ __all__ = ["run"]
 TOKENS = 100
 STREAMS = 50
 
-BODY = b'{"model":"words","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {"name": "text", "schema": {"type": "string", "minLength": 9}},
+}
+
+# What is asked of the server beside an answer, and its budget.
+EMULATED: tuple[tuple[str, dict[str, Any], float], ...] = (
+    ("two stops", {"stop": ["<end>", "\n\n"]}, 1.75),
+    ("a stop that holds each piece back", {"stop": "words"}, 1.75),
+    ("a token limit", {"max_completion_tokens": 10_000}, 1.75),
+    ("a schema", {"response_format": SCHEMA}, 1.75),
+    ("n=4", {"n": 4}, 1.25),
+)
 
 
 async def words(request: Any) -> AsyncIterator[str]:
     """The engine of both: a token per step, each after a turn of the event loop, as from a real model."""
-    for _ in range(TOKENS):
+    yield '"'  # the whole is JSON
+    for _ in range(TOKENS - 2):
         await asyncio.sleep(0)
         yield " word"
+    yield '"'
 
 
 class Delta(msgspec.Struct, omit_defaults=True):
@@ -73,17 +88,18 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
 
 
 def run() -> list[Comparison]:
-    """CPU per chunk of many streams at once."""
+    """CPU per chunk of many streams at once: without emulation, and with each kind of it."""
     with _serving(create_app(words)) as ours, _serving(bare) as peer:
         return [
             compare(
-                "server, plain generator",
+                f"server, {name}",
                 "µs CPU per chunk",
-                {"duologue": _load(ours), "bare ASGI app": _load(peer)},
+                {"duologue": _load(ours, **asked), "bare ASGI app": _load(peer)},
                 ours="duologue",
                 peer="bare ASGI app",
-                budget=1.25,
+                budget=budget,
             )
+            for name, asked, budget in (("plain generator", {}, 1.25), *EMULATED)
         ]
 
 
@@ -101,13 +117,16 @@ def _serving(app: Any) -> Iterator[int]:
     thread.join()
 
 
-def _load(port: int) -> Measure:
+def _load(port: int, **asked: Any) -> Measure:
     """Read all streams in a process of its own; gives this process's CPU time per chunk."""
+    messages = [{"role": "user", "content": "hello"}]
+    body = json.dumps({"model": "words", "stream": True, "messages": messages, **asked}).encode()
+    chunks = TOKENS * STREAMS * asked.get("n", 1)
 
     def measure() -> float:
         begun = time.process_time()
-        subprocess.run([sys.executable, "-c", _READER, str(port), str(STREAMS)], input=BODY, check=True)
-        return (time.process_time() - begun) / (TOKENS * STREAMS) * 1e6
+        subprocess.run([sys.executable, "-c", _READER, str(port), str(STREAMS)], input=body, check=True)
+        return (time.process_time() - begun) / chunks * 1e6
 
     return measure
 

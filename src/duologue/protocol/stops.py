@@ -13,11 +13,12 @@ def find_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
     Of those complete at the same place it is the longest. So how a text is cut into tokens makes no
     difference to where it stops. An empty stop sequence stops nothing.
     """
-    found = [(at + len(stop), at) for stop in stops if stop and (at := text.find(stop)) >= 0]
-    if not found:
-        return None
-    end, start = min(found)
-    return start, end
+    found = None
+    for stop in stops:
+        at = text.find(stop)
+        if at >= 0 and stop and (found is None or (at + len(stop), at) < found):
+            found = at + len(stop), at
+    return found and (found[1], found[0])
 
 
 class StopFilter:
@@ -41,7 +42,12 @@ class StopFilter:
             self.behind = text[found[1] :]
             visible, self._held = text[: found[0]], ""
             return visible
-        held = max((_overlap(text, stop) for stop in self._stops), default=0)
+        held = 0
+        for stop in self._stops:
+            held = max(held, _overlap(text, stop))
+        if not held:
+            self._held = ""
+            return text
         visible, self._held = text[: len(text) - held], text[len(text) - held :]
         return visible
 
@@ -53,5 +59,9 @@ class StopFilter:
 
 def _overlap(text: str, stop: str) -> int:
     """How many of the last characters of the text begin the stop sequence."""
-    most = min(len(text), len(stop) - 1)
-    return next((count for count in range(most, 0, -1) if stop.startswith(text[-count:])), 0)
+    at = text.find(stop[:1], max(len(text) - len(stop) + 1, 0))
+    while 0 <= at < len(text):
+        if stop.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(stop[0], at + 1)
+    return 0

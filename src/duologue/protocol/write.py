@@ -260,7 +260,7 @@ class ChunkWriter:
 
     def _tally(self, choice: _Choice, text: str, tokens: int | None) -> None:
         if tokens is None:
-            choice.estimated_bytes += text_size(text)
+            choice.estimated_bytes += len(text) if text.isascii() else text_size(text)
         else:
             choice.tokens += tokens
 

@@ -16,9 +16,8 @@ made choice by choice: `n` runs side by side, each of one choice, with the seeds
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing
 
-from ...engine import Engine, Event, Head
+from ...engine import Engine, Event
 from ...types.chat.request import ChatRequest
 from .choice import MAX_RETRIES, make_choice
 from .count import Tally
@@ -43,15 +42,8 @@ class Emulator:
         trusted = {"function_call"} if engine.supports.get("tool_choice") == "native" else set()
         self._plan = make_plan(request, frozenset(names) - trusted)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str, None]:
         """The answer; its usage comes last."""
-        tally = Tally()
+        tally = Tally(request, self._plan.choices)
         choices = [make_choice(self._engine, self._plan, index, tally) for index in range(self._plan.choices)]
-        begun = False
-        async with aclosing(choices[0] if len(choices) == 1 else merged(choices)) as events:
-            async for event in events:
-                # The answer has one head, that of the choice that is first.
-                if not begun or not isinstance(event, Head):
-                    yield event
-                begun = True
-        yield tally.total(request)
+        return choices[0] if len(choices) == 1 else merged(choices)

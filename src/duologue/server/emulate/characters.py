@@ -13,10 +13,13 @@ class WholeCharacters:
     def __init__(self) -> None:
         self._halves: dict[Hashable, str] = {}  # the first half of a pair, whose second has not come
 
+    @property
+    def waiting(self) -> bool:
+        """Whether half of a character waits for its other half."""
+        return bool(self._halves)
+
     def push(self, key: Hashable, text: str) -> str:
         """Take a piece; return it without a half at its end, and with the half that was before it."""
-        if not self._halves and text.isascii():
-            return text
         if not text:
             return ""
         text = self._halves.pop(key, "") + text

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from ...engine import Engine, Event, Head, Usage
+from ...engine import Engine, Event
 from ...protocol.write import invalid
 from ...types.chat.request import ChatRequest
 from .count import Tally
@@ -30,68 +30,76 @@ MAX_HELD_TEXT = 32 * 1024 * 1024
 BREATH_S = 0.010
 
 
-async def make_choice(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event, None]:
+def make_choice(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event | str, None]:
     """The events of the choice at `index`. Each run is added to `tally`."""
     request = plan.request
     if index and request.seed is not None:  # the same seed would make the same choice
         request = msgspec.structs.replace(request, seed=_wrapped(request.seed + index))
-    if not plan.checks:
-        async for event in _run(engine, request, plan, tally):
-            yield _placed(event, index)
-        return
+    if plan.checks:
+        return _checked(engine, request, plan, index, tally)
+    return _run(engine, request, plan, index, tally, last=True)
+
+
+async def _checked(
+    engine: Engine, request: ChatRequest, plan: Plan, index: int, tally: Tally
+) -> AsyncGenerator[Event | str, None]:
+    """The first of several runs that passes the checks."""
     faults = []
     for _ in range(1 + MAX_RETRIES):
-        events = await _held(_run(engine, request, plan, tally))
+        events = await _held(_run(engine, request, plan, index, tally))
         made = Made.of(events)
         fault = next((fault for check in plan.checks if (fault := check(made)) is not None), None)
         if fault is None:
-            for event in events:
-                yield _placed(event, index)
+            for event in (*events, *tally.close()):
+                yield event
             return
         faults.append(fault)
     _log.info("the engine's output passed in none of %d runs: %s", len(faults), "; ".join(faults))
     raise invalid(f"{faults[-1]} (of {len(faults)} runs, none passed)")
 
 
-async def _run(engine: Engine, request: ChatRequest, plan: Plan, tally: Tally) -> AsyncGenerator[Event, None]:
-    """One run, cut where it must end; the engine's iterator is closed before the last events go out."""
-    cut = Cut(plan.stops, plan.limit)
+async def _run(
+    engine: Engine, request: ChatRequest, plan: Plan, index: int, tally: Tally, *, last: bool = False
+) -> AsyncGenerator[Event | str, None]:
+    """One run, cut where it must end; the engine's iterator is closed before the final events go out.
+
+    `last` says that there will be no other for this choice.
+    """
+    cut = Cut(plan.stops, plan.limit, index)
     breath_at = time.monotonic() + BREATH_S
-    last: list[Event] = []
+    made: list[Event | str] = []
     async with _closing(engine.generate(request)) as events:
         async for event in events:
-            last = cut.feed(event)
+            made = cut.feed(event)
             if cut.ended:
                 break
-            for each in last:
+            for each in made:
                 yield each
             if time.monotonic() > breath_at:
                 await asyncio.sleep(0)
                 breath_at = time.monotonic() + BREATH_S
         else:
-            last = cut.finish()
+            made = cut.finish()
     tally.add(cut.usage, cut.limit, cut.reasoning_tokens, whole=not cut.ended)
-    for each in last:
+    for each in (*made, *(tally.close() if last else ())):
         yield each
 
 
-async def _held(events: AsyncGenerator[Event, None]) -> list[Event]:
+async def _held(events: AsyncGenerator[Event | str, None]) -> list[Event | str]:
     """All events of a run."""
-    held: list[Event] = []
+    held: list[Event | str] = []
     size = 0
     async with _closing(events):
         async for event in events:
             held.append(event)
-            size += len(getattr(event, "text", None) or getattr(event, "data", None) or "")
+            size += len(event) if isinstance(event, str) else _size(event)
             if len(held) > MAX_HELD_EVENTS or size > MAX_HELD_TEXT:
                 raise invalid("more than is held back until it is checked")
     return held
 
 
-def _placed(event: Event, index: int) -> Event:
-    if index and not isinstance(event, (Head, Usage)):
-        event.choice = index
-    return event
+def _size(event: Event) -> int:
+    return len(getattr(event, "text", None) or getattr(event, "data", None) or "")
 
 
 def _wrapped(seed: int) -> int:

@@ -13,9 +13,11 @@ _SUMS = ("reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "reje
 
 
 class Tally:
-    """Adds up runs: the prompt counts once, the completions all."""
+    """Adds up the runs of an answer of so many choices: the prompt counts once, the completions all."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: ChatRequest, choices: int) -> None:
+        self._request = request
+        self._open = choices
         self._prompt: int | None = None
         self._completion = 0
         self._estimated = False
@@ -39,11 +41,15 @@ class Tally:
             if tokens is not None:
                 self._details[name] = self._details.get(name, 0) + tokens
 
-    def total(self, request: ChatRequest) -> Usage:
-        """The usage of the answer to `request`."""
+    def close(self) -> list[Usage]:
+        """The end of a choice: that of the last one brings the usage of the whole answer."""
+        self._open -= 1
+        return [] if self._open else [self._total()]
+
+    def _total(self) -> Usage:
         known = self._prompt is not None
         return Usage(
-            prompt_tokens=self._prompt if self._prompt is not None else estimate_prompt_tokens(request),
+            prompt_tokens=self._prompt if self._prompt is not None else estimate_prompt_tokens(self._request),
             completion_tokens=self._completion,
             estimated=self._estimated or not known,
             **self._details,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from ...engine import Event
+from ...engine import Event, Head
 
 __all__ = ["MAX_AHEAD", "merged"]
 
@@ -14,47 +15,62 @@ __all__ = ["MAX_AHEAD", "merged"]
 MAX_AHEAD = 64
 
 
-class _End:
-    """The end of one choice, with what ended it where that was an error."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
-
-
-async def merged(choices: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Event, None]:
+async def merged(choices: Sequence[AsyncGenerator[Event | str, None]]) -> AsyncGenerator[Event | str, None]:
     """The events of all choices as they come. Each runs in a task of its own, from its begin to its end."""
-    queue: asyncio.Queue[Event | _End] = asyncio.Queue(MAX_AHEAD)
-    tasks = [asyncio.ensure_future(_pump(choice, queue)) for choice in choices]
-    running = len(tasks)
+    meeting: _Meeting = _Meeting(len(choices))
+    tasks = [asyncio.ensure_future(_pump(choice, meeting)) for choice in choices]
+    begun = False
     try:
-        while running:
-            event = queue.get_nowait() if not queue.empty() else await queue.get()
-            if not isinstance(event, _End):
-                yield event
-            elif event.error is not None:
-                raise event.error
-            else:
-                running -= 1
+        while True:
+            while meeting.events:
+                event = meeting.events.popleft()
+                # The answer has one head, that of the choice that is first.
+                if not begun or not isinstance(event, Head):
+                    yield event
+                begun = True
+            if meeting.error is not None:
+                raise meeting.error
+            if not meeting.running:
+                return
+            meeting.room.set()
+            meeting.news.clear()
+            meeting.waiting = True
+            await meeting.news.wait()
+            meeting.waiting = False
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump(choice: AsyncGenerator[Event, None], queue: asyncio.Queue[Event | _End]) -> None:
-    error: BaseException | None = None
+class _Meeting:
+    """Where the choices meet their reader. An `asyncio.Queue` does the same, at some microseconds an event."""
+
+    def __init__(self, running: int) -> None:
+        self.events: deque[Event | str] = deque()
+        self.running = running
+        self.error: BaseException | None = None
+        self.waiting = False  # the reader, for news
+        self.news = asyncio.Event()
+        self.room = asyncio.Event()
+
+
+async def _pump(choice: AsyncGenerator[Event | str, None], meeting: _Meeting) -> None:
     try:
         async with aclosing(choice):
             async for event in choice:
-                if queue.full():
-                    await queue.put(event)
-                else:
-                    queue.put_nowait(event)
+                meeting.events.append(event)
+                if meeting.waiting:
+                    meeting.news.set()
+                while len(meeting.events) >= MAX_AHEAD:
+                    meeting.room.clear()
+                    await meeting.room.wait()
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        error = cancelled  # nobody cancelled it: the engine did that to itself
+        meeting.error = meeting.error or cancelled  # nobody cancelled it: the engine did that to itself
     except BaseException as raised:  # the reader raises it, where even sys.exit() is an engine's error
-        error = raised
-    await queue.put(_End(error))
+        meeting.error = meeting.error or raised
+    meeting.running -= 1
+    meeting.news.set()

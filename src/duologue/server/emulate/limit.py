@@ -28,7 +28,7 @@ class Limit:
     @property
     def reached(self) -> bool:
         """Whether there is no room for anything more."""
-        return self._full or (self._most is not None and self._used >= self._most)
+        return self._most is not None and (self._full or self._used >= self._most)
 
     @property
     def count(self) -> int:
@@ -45,7 +45,7 @@ class Limit:
         """Count a piece; return what of it has room. Of a piece of several tokens that is its share of them."""
         room = None if self._most is None else self._most - self._used
         if tokens is None:
-            size = text_size(text)
+            size = len(text) if text.isascii() else text_size(text)
             if room is not None and size > room:
                 # A character that does not fit whole leaves no room either.
                 self._full = True

@@ -31,10 +31,14 @@ class Made(NamedTuple):
     reason: FinishReason | None
 
     @classmethod
-    def of(cls, events: Sequence[Event]) -> Made:
+    def of(cls, events: Sequence[Event | str]) -> Made:
         """What the events of one run say."""
         return cls(
-            "".join(event.text for event in events if isinstance(event, Text)),
+            "".join(
+                event if isinstance(event, str) else event.text
+                for event in events
+                if isinstance(event, (str, Text))
+            ),
             [event for event in events if isinstance(event, ToolCall)],
             any(isinstance(event, Refusal) for event in events),
             next((event.reason for event in events if isinstance(event, Finish)), None),
