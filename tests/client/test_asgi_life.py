@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from typing import Any
 
 import pytest
 
-from duologue import APIConnectionError, Client
+from duologue import APIConnectionError, APITimeoutError, Client, StreamTimeoutError
 from support.wire import PATIENCE_S, chunk, event
 
 from .conftest import ASK, Driver
@@ -32,6 +35,64 @@ async def words(scope: Any, receive: Any, send: Any) -> None:
 
 class Fatal(BaseException):
     pass
+
+
+def test_application_that_blocks_its_thread() -> None:
+    """A blocking call ends at its deadline all the same, and says which."""
+    go = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        go.wait(PATIENCE_S)
+
+    client = Client(app=app, timeout=0.1, max_retries=0)
+    began = time.monotonic()
+    with pytest.raises(APITimeoutError) as caught:
+        client.chat.completions.create(**ASK)
+    assert caught.value.phase == "headers"
+    assert time.monotonic() - began < 2
+    go.set()
+    client.close()
+
+
+def test_application_that_blocks_in_its_stream() -> None:
+    """So does a read; what had come is kept."""
+    go = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": event(chunk("one")), "more_body": True})
+        await asyncio.sleep(0.05)
+        go.wait(PATIENCE_S)
+
+    client = Client(app=app, timeout=0.2, max_retries=0)
+    stream = client.chat.completions.create(**ASK, stream=True)
+    with pytest.raises(StreamTimeoutError) as caught:
+        list(stream)
+    assert caught.value.phase == "idle"
+    assert stream.completion is not None
+    assert stream.completion.text == "one"
+    go.set()
+    client.close()
+
+
+def test_application_that_cannot_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`close()` returns; the application is left alone."""
+    monkeypatch.setattr("duologue.client.transports.asgi.JOIN_S", 0.1)
+    over = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    client = Client(app=app, timeout=PATIENCE_S, max_retries=0)
+    client.chat.completions.create(**ASK, stream=True)
+    closing = threading.Thread(target=client.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+    over.set()
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Fatal])

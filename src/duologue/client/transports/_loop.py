@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
@@ -13,10 +14,13 @@ from typing import Any, TypeVar
 
 from ...protocol.transport import TransportError
 
-__all__ = ["JOIN_S", "LoopThread", "soon"]
+__all__ = ["JOIN_S", "LATE_S", "LoopThread", "soon"]
 
 # How long whoever stops the loop waits for its thread, in seconds.
 JOIN_S = 1.0
+
+# How long after its deadline a result is given up whose loop does not see to the deadline, in seconds.
+LATE_S = 0.25
 
 T = TypeVar("T")
 
@@ -41,8 +45,11 @@ class LoopThread:
         """Whether the thread is one of this process."""
         return self._process == os.getpid()
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What `coroutine` returns on the loop. Raises `TransportError`."""
+    def run(self, coroutine: Coroutine[Any, Any, T], by: float | None = None) -> T:
+        """What `coroutine` returns on the loop, which ought to be there `by` that moment on the monotonic clock.
+
+        Raises `TransportError`; `TimeoutError` when it is not there `LATE_S` after, for the loop is blocked.
+        """
         if not self.here:
             coroutine.close()
             forked = RuntimeError("this answer was open before the fork; only the parent process can read it")
@@ -53,7 +60,7 @@ class LoopThread:
             coroutine.close()
             raise TransportError("reset", "the client was closed") from None
         try:
-            return future.result()
+            return future.result(None if by is None else max(by - time.monotonic(), 0) + LATE_S)
         except CancelledError:
             raise TransportError("reset", "the client was closed") from None
         except BaseException:
@@ -85,7 +92,8 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left:  # one that goes on all the same is left alone
+            loop.run_until_complete(asyncio.wait(left, timeout=JOIN_S))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()

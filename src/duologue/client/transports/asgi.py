@@ -15,11 +15,12 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...protocol.transport import AsyncResponse, Deadlines, Head, Headers, Request, TransportError
-from ._loop import LoopThread, soon
+from ...protocol.transport import DRAIN_S, AsyncResponse, Deadlines, Head, Headers, Request, TransportError
+from ._loop import JOIN_S, LoopThread, soon
 from ._watch import Watch, drain, loop_time
 
 __all__ = ["MAX_AHEAD", "ASGIApp", "AsgiTransport", "ThreadedAsgiTransport"]
@@ -59,12 +60,13 @@ class AsgiTransport:
             raise
 
     async def close(self) -> None:
-        """End what still runs on this event loop."""
+        """End what still runs on this event loop; what does not end within `JOIN_S` is left alone."""
         loop = asyncio.get_running_loop()
         mine = [task for task in self._tasks if task.get_loop() is loop]
         for task in mine:
             task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
+        if mine:
+            await asyncio.wait(mine, timeout=JOIN_S)
 
 
 class _Exchange:
@@ -238,35 +240,49 @@ class ThreadedAsgiTransport:
             if self._loop is None or not self._loop.here:
                 self._loop = LoopThread()
             loop = self._loop
-        return _ThreadedResponse(loop.run(self._inner.send(request, deadlines)), loop)
+        moment = deadlines.moment("headers", time.monotonic())
+        try:
+            answer = loop.run(self._inner.send(request, deadlines), moment)
+        except TimeoutError:
+            raise deadlines.passed("headers", time.monotonic()) from None
+        return _ThreadedResponse(answer, loop, deadlines)
 
     def close(self) -> None:
         """End what still runs, and the thread."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None and loop.here:
-            loop.run(self._inner.close())
+            with suppress(TimeoutError):  # the application blocks the thread
+                loop.run(self._inner.close(), time.monotonic() + JOIN_S)
             loop.stop()
 
 
 class _ThreadedResponse:
     """An answer whose body is still to be read."""
 
-    def __init__(self, inner: AsyncResponse, loop: LoopThread) -> None:
+    def __init__(self, inner: AsyncResponse, loop: LoopThread, deadlines: Deadlines) -> None:
         self.head = inner.head
+        self._deadlines = deadlines
         self._inner = inner
         self._loop: LoopThread | None = loop  # None when closed
 
     def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
         loop = self._loop
-        return b"" if loop is None else loop.run(self._inner.read(by))
+        if loop is None:
+            return b""
+        try:
+            return loop.run(self._inner.read(by), self._deadlines.moment("idle", time.monotonic(), by))
+        except TimeoutError:
+            self.close()
+            raise self._deadlines.passed("idle", time.monotonic(), by) from None
 
     def release(self) -> None:
         """Nothing more is wanted: let the application come to its end if it does so within `DRAIN_S`."""
         loop = self._loop
         if loop is not None:
-            loop.run(self._inner.release())
+            with suppress(TimeoutError):
+                loop.run(self._inner.release(), time.monotonic() + DRAIN_S)
             self.close()
 
     def close(self) -> None:

@@ -51,8 +51,6 @@ _BROKEN = (httpx2.NetworkError, OSError, RuntimeError)
 # An end in a wrong place and a wrong word are one class in httpx2; these words tell the first.
 _CUT = ("server disconnected", "peer closed", "connectionterminated")
 
-_CONNECTING: Phase = "connect"
-
 
 class Httpx2Transport:
     """Over an `httpx2.Client`."""
@@ -232,7 +230,8 @@ class AsyncHttpx2Transport:
 
     async def send(self, request: Request, deadlines: Deadlines) -> _AsyncResponse:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        phase, connected = _CONNECTING, time.monotonic()
+        phase: Phase = "connect"
+        connected = time.monotonic()
         # To be cancelled while it connects makes httpx2 leave the socket open: it has to see to that itself.
         timeouts = _timeouts(deadlines, phase, connected)
         timeout = asyncio.timeout_at(at_loop_time(deadlines.until))
