@@ -155,6 +155,7 @@ def test_what_the_limit_cut_passes():
         pytest.param('{"x": "1"}', POINT, "at $.x", id="a wrong type"),
         pytest.param('{"x": 1, "next": {"y": 2}}', POINT, "at $.next", id="wrong inside"),
         pytest.param("{}", POINT, "'x' is a required property", id="missing"),
+        pytest.param("1" + "0" * 400, schema(multipleOf=0.1), "a number that cannot", id="a huge number"),
     ],
 )
 def test_a_form_fails(text, form, words):

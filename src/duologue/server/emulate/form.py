@@ -84,6 +84,8 @@ def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
             raise _refused(f"the reference {problem.ref!r} leads nowhere") from None
         except _TooMuchError:
             return f"takes more than {MAX_STEPS} steps to be judged by its schema"
+        except ArithmeticError:  # of a number beyond all that floats can hold
+            return "holds a number that cannot be judged by its schema"
         if error is None:
             return None
         return f"does not follow the schema at {error.json_path}: {error.message[:200]}"
