@@ -918,3 +918,18 @@ def test_a_content_that_is_no_text_breaks_no_event(dialect: Any) -> None:
     reader, maker = StreamReader(dialect=dialect), EventMaker()
     types = [event.type for chunk in reader.feed(body) for event in maker.take(chunk)]
     assert types.count("chunk") == 3
+
+
+def test_a_field_without_a_name_is_no_reasoning() -> None:
+    """What the first chunk calls "" is not what was thought."""
+    body = b"".join(
+        b'data: {"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[%b]}\n\n'
+        % choice
+        for choice in (
+            b'{"index":0,"delta":{"":"assistant","content":""},"finish_reason":null}',
+            b'{"index":0,"delta":{"content":"Hi"},"finish_reason":null}',
+            b'{"index":0,"delta":{},"finish_reason":"stop"}',
+        )
+    )
+    events, _ = fed(body, [], 1)
+    assert [event.type for event in events if event.type.endswith(".done")] == ["content.done"]

@@ -8,7 +8,7 @@ so the cost stays linear, and calls whose parts are mixed wait for the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
@@ -174,16 +174,16 @@ class ChoiceProgress:
 
     def _texts(self) -> Iterator[Done]:
         for held, name, needs, kind in (
-            (self.message, self.reasoning or "", str, ReasoningDoneEvent),
+            (self.message, self.reasoning, str, ReasoningDoneEvent),
             (self.message, "content", str, ContentDoneEvent),
             (self.message, "refusal", str, RefusalDoneEvent),
             (self.logprobs, "content", list, LogprobsContentDoneEvent),
             (self.logprobs, "refusal", list, LogprobsRefusalDoneEvent),
         ):
-            whole: Any = None if kind.type in self._told else value_of(held.get(name))
+            whole = None if kind.type in self._told or name is None else value_of(held.get(name))
             if whole and isinstance(whole, needs):  # a server may have sent anything
                 self._told.add(kind.type)
-                yield kind(self.index, whole)
+                yield cast("Callable[[int, Any], Done]", kind)(self.index, whole)
 
     def _finish(self, index: int) -> CallDone:
         self._open.remove(index)
