@@ -118,7 +118,9 @@ def test_done_before_the_finish(every: Driver) -> None:
 
 def test_a_truncated_stream_can_be_returned(every: Driver) -> None:
     """`on_truncated="return"` ends the loop quietly; outcome and error stay to be looked at."""
-    with WireServer(sse(events("Hello"), cut=len(events("Hello", finish=None, done=False)), ending="closed")) as server:
+    with WireServer(
+        sse(events("Hello"), cut=len(events("Hello", finish=None, done=False)), ending="closed")
+    ) as server:
         reading = every.read(base_url=server.url, on_truncated="return")
     assert reading.error is None
     assert reading.text == "Hello"
