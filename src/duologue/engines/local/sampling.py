@@ -85,7 +85,9 @@ def _bias(asked: Mapping[str, int], vocabulary: int, banned: frozenset[int]) -> 
                 f"{key[:40]!r} is no token id of this model, whose ids are 0 to {vocabulary - 1}"
             )
         if token in banned and value > 0:
-            raise _wrong_bias(f"token {token} is a control token, or tells of calls or thoughts that this answer may not have")
+            raise _wrong_bias(
+                f"token {token} is a control token, or tells of calls or thoughts that this answer may not have"
+            )
         bias[token] = float(value)
     if len(banned.union(token for token, value in bias.items() if value <= -EXTREME_BIAS)) >= vocabulary:
         raise _wrong_bias("it bans every token of this model")
