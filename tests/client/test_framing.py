@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 import zlib
+from traceback import TracebackException
 from typing import Any
 
 import httpx2
@@ -120,6 +121,17 @@ def test_a_chunk_without_its_end(every: Driver) -> None:
     with WireServer(raw(HEAD % (b"text/event-stream", CHUNKED) + body)) as server:
         reading = every.read(base_url=server.url)
     assert (reading.text, getattr(reading.error, "reason", None)) == ("Hello", "reset")
+
+
+@pytest.mark.parametrize("sent", [b"", b"No HTTP\r\n\r\n", HEAD % (b"text/plain", b"content-length: 9")])
+def test_the_key_is_in_no_frame_of_the_cause(every: Driver, sent: bytes) -> None:
+    """Tools that show the variables of a traceback show no request."""
+    with WireServer(raw(sent)) as server, pytest.raises(APIConnectionError) as caught:
+        every.create(base_url=server.url, api_key="sk-secret")
+    cause = caught.value.__cause__
+    if cause is not None:
+        told = TracebackException.from_exception(cause, capture_locals=True)
+        assert "sk-secret" not in "".join(told.format())
 
 
 def test_a_hook_that_has_read_the_body() -> None:

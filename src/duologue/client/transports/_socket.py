@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
-from ._words import distrust, words_of
+from ._words import bare, distrust, words_of
 from .proxy import ProxyRule, by_way_of
 
 if TYPE_CHECKING:
@@ -263,8 +263,8 @@ def connect(
             raise
         reason = distrust(error)
         if reason is not None:
-            raise TransportError("certificate", reason) from error
-        raise TransportError("connect", words_of(error) + by_way_of(route.proxy)) from error
+            raise TransportError("certificate", reason) from bare(error)
+        raise TransportError("connect", words_of(error) + by_way_of(route.proxy)) from bare(error)
     return connection, timed
 
 

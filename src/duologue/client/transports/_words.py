@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
-__all__ = ["distrust", "first_line", "words_of"]
+__all__ = ["bare", "distrust", "first_line", "words_of"]
+
+E = TypeVar("E", bound=BaseException)
+
+
+def bare(error: E) -> E:
+    """`error` without the frames that it came through: their variables hold the request, and its key."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def distrust(error: BaseException | None) -> str | None:

@@ -20,7 +20,7 @@ from ._inflate import inflater
 from ._loop import soon
 from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
-from ._words import distrust, first_line, words_of
+from ._words import bare, distrust, first_line, words_of
 from .proxy import ProxyRule, by_way_of, proxy_for
 
 __all__ = ["AiohttpTransport"]
@@ -248,4 +248,4 @@ def _words(error: BaseException) -> str:
 
 def _cause(error: BaseException) -> BaseException | None:
     """What may be shown of `error` in a traceback: what the system said, or nothing where it holds secrets."""
-    return None if isinstance(error, _TELLTALE) else getattr(error, "os_error", error)
+    return None if isinstance(error, _TELLTALE) else bare(getattr(error, "os_error", error))

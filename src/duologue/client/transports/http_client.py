@@ -24,7 +24,7 @@ from ...protocol.transport import (
 )
 from ._inflate import inflater
 from ._socket import Route, TimedSocket, connect
-from ._words import words_of
+from ._words import bare, words_of
 from .proxy import ProxyRule, proxy_for
 
 __all__ = ["MAX_IDLE", "MAX_IDLE_S", "HttpClientTransport"]
@@ -145,7 +145,7 @@ class _Connection:
             if answer.headers.defects:  # and one with lines that are no headers
                 raise http.client.HTTPException("the head holds a line that is no header")
         except (OSError, http.client.HTTPException) as error:
-            raise _failure(error, self.socket) from error
+            raise _failure(error, self.socket) from bare(error)
         self.socket.read_body()
         return _Response(self, answer, keep)
 
@@ -191,7 +191,7 @@ class _Response:
             data = self._answer.read1(READ_BYTES)
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.close()
-            raise _failure(error, self._connection.socket) from error
+            raise _failure(error, self._connection.socket) from bare(error)
         if data:
             return data
         if self._answer.length:  # http.client takes a body that is too short for a whole one

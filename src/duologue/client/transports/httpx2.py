@@ -39,7 +39,7 @@ from ._alarm import Alarm
 from ._inflate import inflater
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
-from ._words import distrust, first_line, words_of
+from ._words import bare, distrust, first_line, words_of
 
 __all__ = ["AsyncHttpx2Transport", "Httpx2Transport"]
 
@@ -67,7 +67,7 @@ class Httpx2Transport:
         except _ERRORS as error:
             if isinstance(error, httpx2.TimeoutException) or way.is_over:
                 raise way.passed() from None
-            raise _failure(error, way.phase) from error
+            raise _failure(error, way.phase) from bare(error)
         finally:
             way.alarm.stop()
         if way.is_over:  # and the alarm may have rung
@@ -164,7 +164,7 @@ class _Response:
                 failure = self._deadlines.passed("idle", time.monotonic(), by)
             else:
                 failure = _failure(error)
-                failure.__cause__ = error
+                failure.__cause__ = bare(error)
         self.close()
         raise failure from failure.__cause__
 
@@ -257,7 +257,7 @@ class AsyncHttpx2Transport:
         except (TimeoutError, httpx2.TimeoutException):
             raise deadlines.passed(phase, time.monotonic()) from None
         except _ERRORS as error:
-            raise _failure(error, phase) from error
+            raise _failure(error, phase) from bare(error)
         leave = partial(self._leave, asyncio.get_running_loop())
         return _AsyncResponse(answer, deadlines, connected, leave)
 
@@ -312,7 +312,7 @@ class _AsyncResponse:
             raise self._deadlines.passed("idle", time.monotonic(), by) from None
         except _ERRORS as error:
             self.close()
-            raise _failure(error) from error
+            raise _failure(error) from bare(error)
 
     async def release(self) -> None:
         """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
