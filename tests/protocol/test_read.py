@@ -369,6 +369,11 @@ CASES = {
     "error-flat-of-a-message": Case(
         TEXT + frame({"type": "error", "message": "no"}), "failed", APIError, says="no", met=("error-flat",)
     ),
+    "a-message-that-is-no-error": Case(
+        TEXT + frame({"type": "ping", "message": "busy"}) + STOP + DONE,
+        "complete",
+        met=("identity-empty", "choices-empty"),
+    ),
     "error-detail": Case(
         frame({"detail": "no such model"}) + DONE,
         "failed",

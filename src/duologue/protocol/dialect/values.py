@@ -43,12 +43,11 @@ def says_error(value: Any) -> bool:
         return True
     if value.get("choices") is not None:
         return False
-    message = value.get("message")
-    return (
-        value.get("error") not in (None, False)
-        or bool(value.get("detail"))
-        or (isinstance(message, str) and bool(message))
-    )
+    if value.get("error") not in (None, False) or value.get("detail"):
+        return True
+    kind = value.get("type")
+    of_error = value.get("code") is not None or (isinstance(kind, str) and "error" in kind.lower())
+    return bool(value.get("message")) and of_error  # a message alone may be a server's small talk
 
 
 def in_error(value: Any) -> Iterator[str]:
