@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +17,6 @@ from .cut import Cut
 from .plan import Made, Plan
 
 __all__ = ["BREATH_S", "MAX_HELD_EVENTS", "MAX_HELD_TEXT", "MAX_RETRIES", "make_choice"]
-
-_log = logging.getLogger("duologue.server")
 
 # How many further runs there are for a choice that does not pass.
 MAX_RETRIES = 2
@@ -44,7 +41,7 @@ async def _checked(
     engine: Engine, request: ChatRequest, plan: Plan, index: int, tally: Tally
 ) -> AsyncGenerator[Event | str, None]:
     """The first of several runs that passes the checks."""
-    faults = []
+    fault: str | None = None
     for _ in range(1 + MAX_RETRIES):
         events = await _held(_run(engine, request, plan, index, tally))
         made = Made.of(events)
@@ -53,9 +50,7 @@ async def _checked(
             for event in (*events, *tally.close()):
                 yield event
             return
-        faults.append(fault)
-    _log.info("the engine's output passed in none of %d runs: %s", len(faults), "; ".join(faults))
-    raise invalid(f"{faults[-1]} (of {len(faults)} runs, none passed)")
+    raise invalid(f"{fault} (of {1 + MAX_RETRIES} runs, none passed)")
 
 
 async def _run(
