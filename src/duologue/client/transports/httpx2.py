@@ -12,12 +12,10 @@ over HTTP/2, where other answers share it, they are looked at when bytes come.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
-import socket
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any
 
@@ -39,6 +37,7 @@ from ._alarm import Alarm
 from ._inflate import inflater
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
+from ._way import Way, is_past, left_until, shut, socket_of, stands, timeouts_of
 from ._words import bare, distrust, first_line, words_of
 
 __all__ = ["AsyncHttpx2Transport", "Httpx2Transport"]
@@ -60,7 +59,7 @@ class Httpx2Transport:
 
     def send(self, request: Request, deadlines: Deadlines) -> _Response:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        way = _Way(deadlines)
+        way = Way(deadlines)
         asked = _request(self._client, request, {"timeout": way.timeouts, "trace": way.trace})
         try:
             answer = self._client.send(asked, stream=True, follow_redirects=False)
@@ -79,50 +78,13 @@ class Httpx2Transport:
         """Nothing: closing the client is for who made it."""
 
 
-class _Way:
-    """The way of a blocking request to its answer: which deadline it is under, and what carries it."""
-
-    def __init__(self, deadlines: Deadlines) -> None:
-        self.phase: Phase = "connect"
-        self.connected = time.monotonic()
-        self.timeouts = _timeouts(deadlines, self.phase, self.connected)
-        self.alarm = Alarm(self._ring)
-        self._sock: socket.socket | None = None
-        self._deadlines = deadlines
-        self._moment: float | None = None
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """What httpx2 calls for each of its steps."""
-        if "timeout" in info and event.endswith(".started"):  # a step of connecting: it takes what is left
-            info["timeout"] = _left(self._deadlines.moment(self.phase, self.connected))
-        if _stands(event, info):
-            self.phase, self.connected = "headers", time.monotonic()
-            self.timeouts.update(_timeouts(self._deadlines, self.phase, self.connected))
-        if event == "http11.send_request_headers.started":
-            self._sock = _carrier()
-            self._moment = self._deadlines.moment(self.phase, self.connected)
-            self.alarm.set(self._moment)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the deadline that the alarm was set to has passed."""
-        return _is_past(self._moment)
-
-    def passed(self) -> TransportError:
-        """The error for a deadline that passed."""
-        return self._deadlines.passed(self.phase, time.monotonic())
-
-    def _ring(self) -> None:
-        _shut(self._sock)
-
-
 class _Response:
     """An answer whose body is still to be read; who drops it leaves."""
 
-    def __init__(self, answer: httpx2.Response, deadlines: Deadlines, way: _Way) -> None:
+    def __init__(self, answer: httpx2.Response, deadlines: Deadlines, way: Way) -> None:
         self.head = _head(answer, way.connected)
         self._deadlines = deadlines
-        self._alarm = Alarm(partial(_shut, _socket_of(answer)))
+        self._alarm = Alarm(partial(shut, socket_of(answer)))
         self._alarm.set(deadlines.until)
         way.timeouts["read"] = deadlines.idle  # it is looked at again when the body begins
         self._body = _Body(answer, self._alarm)
@@ -144,7 +106,7 @@ class _Response:
         if by is None and until is None:
             return self._next(None, None)
         moment = min(moment for moment in (by, until) if moment is not None)
-        if _is_past(moment):
+        if is_past(moment):
             self.close()
             raise self._deadlines.passed("idle", time.monotonic(), by)
         self._alarm.set(moment)
@@ -156,11 +118,11 @@ class _Response:
     def _next(self, moment: float | None, by: float | None) -> bytes:
         try:
             data = self._body.next()
-            if data or not _is_past(moment):
+            if data or not is_past(moment):
                 return data
             failure = self._deadlines.passed("idle", time.monotonic(), by)  # the end is our own doing
         except _ERRORS as error:
-            if isinstance(error, httpx2.TimeoutException) or _is_past(moment):
+            if isinstance(error, httpx2.TimeoutException) or is_past(moment):
                 failure = self._deadlines.passed("idle", time.monotonic(), by)
             else:
                 failure = _failure(error)
@@ -196,7 +158,7 @@ class _Body:
         self._answer = answer
         self._parts = answer.iter_bytes() if answer.is_stream_consumed else answer.iter_raw()
         self._alarm = alarm
-        self._sock = _socket_of(answer)
+        self._sock = socket_of(answer)
         self._process = os.getpid()  # a forked child may let go of it, and no more
         self._busy = False
         self._left = False
@@ -216,7 +178,7 @@ class _Body:
         self._left = True
         self._alarm.stop()
         if not self._answer.is_closed and self._process == os.getpid():
-            _shut(self._sock)
+            shut(self._sock)
         if not self._busy or self._sock is None:
             self._answer.close()
 
@@ -233,7 +195,7 @@ class AsyncHttpx2Transport:
         phase: Phase = "connect"
         connected = time.monotonic()
         # To be cancelled while it connects makes httpx2 leave the socket open: it has to see to that itself.
-        timeouts = _timeouts(deadlines, phase, connected)
+        timeouts = timeouts_of(deadlines, phase, connected)
         timeout = asyncio.timeout_at(at_loop_time(deadlines.until))
 
         async def trace(event: str, info: Any) -> None:
@@ -241,11 +203,11 @@ class AsyncHttpx2Transport:
             if "timeout" in info and event.endswith(
                 ".started"
             ):  # a step of connecting: it takes what is left
-                info["timeout"] = _left(deadlines.moment(phase, connected))
+                info["timeout"] = left_until(deadlines.moment(phase, connected))
                 timeout.reschedule(at_loop_time(deadlines.until))
             elif event.startswith("http11.send_request_headers.started"):  # a tunnel's, perhaps
                 timeout.reschedule(at_loop_time(deadlines.moment(phase, connected)))
-            if _stands(event, info):
+            if stands(event, info):
                 phase, connected = "headers", time.monotonic()
                 timeouts.clear()
                 timeout.reschedule(loop_time(deadlines, "headers"))
@@ -347,55 +309,6 @@ def _encoding(answer: httpx2.Response) -> str:
     """What is to be undone: nothing where a hook has read the body, or it was there from the beginning."""
     encoding: str = answer.headers.get("content-encoding", "")
     return "" if answer.is_stream_consumed else encoding
-
-
-def _stands(event: str, info: Mapping[str, Any]) -> bool:
-    """Whether the connection stands, and the request goes out; the one for a tunnel does not count."""
-    return event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT"
-
-
-def _timeouts(deadlines: Deadlines, phase: Phase, now: float) -> dict[str, float | None]:
-    return dict.fromkeys(("connect", "pool", "write", "read"), _left(deadlines.moment(phase, now)))
-
-
-def _left(moment: float | None) -> float | None:
-    return (
-        None if moment is None else max(moment - time.monotonic(), 0.001)
-    )  # 0 would mean not to wait at all
-
-
-def _is_past(moment: float | None) -> bool:
-    return moment is not None and time.monotonic() >= moment
-
-
-def _socket_of(answer: httpx2.Response) -> socket.socket | None:
-    """The socket that carries nothing but this answer; None over HTTP/2, and where there is none."""
-    stream = answer.extensions.get("network_stream")
-    if stream is None or not answer.http_version.startswith("HTTP/1"):
-        return None
-    found: socket.socket | None = stream.get_extra_info("socket")
-    return found
-
-
-def _carrier() -> socket.socket | None:
-    """The socket over which the caller of the trace is about to send: no event names that of a kept connection."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
-        if stream is not None:
-            found: socket.socket | None = stream.get_extra_info("socket")
-            return found
-        frame = frame.f_back
-    return None
-
-
-def _shut(sock: socket.socket | None) -> None:
-    """Wake the thread that waits for this socket, which then finds the connection closed."""
-    try:
-        if sock is not None:
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:  # the other side was faster
-        pass
 
 
 async def _aleave(answer: httpx2.Response, parts: AsyncGenerator[bytes]) -> None:
