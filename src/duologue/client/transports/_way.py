@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import socket
+import sys
 import time
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import httpx2
@@ -86,7 +87,7 @@ def socket_of(answer: httpx2.Response) -> socket.socket | None:
 
 def _carrier() -> socket.socket | None:
     """The socket over which the caller of the trace is about to send: no event names that of a kept connection."""
-    frame = inspect.currentframe()
+    frame: FrameType | None = sys._getframe(1)  # one that looked into itself would keep all the others
     while frame is not None:
         stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
         if stream is not None:
