@@ -276,7 +276,10 @@ def _read_request(sock: socket.socket, number: int, whole: bool) -> Asked | None
     method, target, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while whole and len(body) < int(headers.get("content-length", 0)):
-        body += sock.recv(65536)
+        more = sock.recv(65536)
+        if not more:  # the client has left in the middle of its request
+            return None
+        body += more
     return Asked(method, target, headers, body, number)
 
 

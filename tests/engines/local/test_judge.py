@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,11 +25,17 @@ def fresh() -> Judge:
 
 
 def children() -> set[str]:
-    """What this process has started and not waited for."""
-    listed = subprocess.run(
-        ("ps", "--ppid", str(os.getpid()), "-o", "pid=,args="), capture_output=True, text=True, check=False
-    )
-    return {line for line in listed.stdout.splitlines() if "grammar_check" in line or "defunct" in line}
+    """The judges that this process has started, and all it has not waited for."""
+    found: set[str] = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            command = stat.with_name("cmdline").read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(parent) == os.getpid() and ("grammar_check" in command or state == "Z"):
+            found.add(stat.parent.name)
+    return found
 
 
 def test_what_is_wrong_with_a_grammar(fresh):
