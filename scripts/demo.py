@@ -26,7 +26,7 @@ from duologue import Client, DuologueError, Stream
 from duologue.types.chat import ChatCompletionChunk
 
 MODEL = "pocket"
-PROMPT = "Tell me a short story."
+PROMPT = "What is Duologue?"
 MAX_TOKENS = 200
 
 # How long the server may take to start and to stop, and how much of its log is kept to explain a failure.
