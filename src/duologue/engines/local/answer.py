@@ -82,7 +82,7 @@ class _Choice:
         self._guesses: Sequence[int] = ()
         self._limit = asked.limit
         self._top = asked.top_logprobs if asked.logprobs else None
-        constraint = None if asked.grammar is None else model.constraints.begin(asked.grammar)
+        constraint = None if asked.constraint is None else asked.constraint.fork()
         self._sampler = Sampler(asked.sampling, len(self._pieces), index=index, constraint=constraint)
 
     def rows(self, most: int) -> list[Row]:

@@ -100,14 +100,17 @@ class Constraints:
         return Constraint(matcher_of(_llguidance(), vocabulary, grammar), len(self._tokenizer))
 
     @functools.cached_property
+    def _tokens(self) -> _Tokens:
+        return _Tokens(self._tokenizer, self._ends[0])
+
+    @functools.cached_property
     def _judge(self) -> Judge:
-        tokens = _Tokens(self._tokenizer, self._ends[0])
-        return Judge(tokens.tokens, tokens.special_token_ids, self._ends)
+        return Judge(self._tokens.tokens, self._tokens.special_token_ids, self._ends)
 
     @functools.cached_property
     def _vocabulary(self) -> llguidance.LLTokenizer:
         engine = _llguidance()
-        wrapper = engine.TokenizerWrapper(_Tokens(self._tokenizer, self._ends[0]))
+        wrapper = engine.TokenizerWrapper(self._tokens)
         vocabulary: llguidance.LLTokenizer = engine.LLTokenizer(wrapper, eos_token=self._ends)
         return vocabulary
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .forms import ID, MAX_SPACE, Carrier, Form, Thoughts, as_regex, as_written
+from .vocabulary import any_of
 
 __all__ = ["ANY_OBJECT", "MAX_CALLS", "Calls", "Offered", "compose", "json_rule"]
 
@@ -85,7 +86,7 @@ class _Composer:
         self._answer = answer
         self._thoughts = thoughts
         self._control = control
-        self._spelled = re.compile("(" + ("|".join(map(re.escape, control)) or "(?!)") + ")")
+        self._spelled = re.compile(f"({any_of(control)})")
         self._rules: dict[str, str] = {}
 
     def grammar(self) -> str:

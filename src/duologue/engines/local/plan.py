@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...protocol.errors import BadRequestError
 from ...types.chat.request import ChatRequest, FunctionTool, JsonObjectFormat, JsonSchemaFormat
+from .constraint import Constraint
 from .forms import Carrier, Form, Thoughts, literals
 from .grammar import ANY_OBJECT, Calls, Offered, compose, json_rule
 from .judge import TOO_COSTLY
@@ -30,7 +31,8 @@ class Plan:
 
     `prompt` are token ids, `limit` is the most tokens that one of the `choices` may take, `grammar` what
     llguidance holds the text to (None leaves it free), `prediction` the ids of the predicted text. `form`
-    and `tools` say how calls are written, and of what; `thoughts` the tags of reasoning.
+    and `tools` say how calls are written, and of what; `thoughts` the tags of reasoning. `constraint` is the
+    grammar made ready, at the beginning of an answer: each choice goes its own way with a fork of it.
     """
 
     prompt: list[int]
@@ -45,6 +47,7 @@ class Plan:
     thoughts: Thoughts | None
     prediction: list[int] | None
     tools: Mapping[str, Carrier] = field(default_factory=dict)
+    constraint: Constraint | None = None
 
     def reader(self) -> Reader:
         """A fresh reader, for one choice."""
@@ -87,6 +90,8 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         thoughts=thoughts,
         prediction=_predicted(model, request),
         tools={tool.name: tool.carrier for tool in reading.tools} if reading else {},
+        # Compiled here, where nobody else waits for it.
+        constraint=None if grammar is None else model.constraints.begin(grammar),
     )
 
 
@@ -176,12 +181,9 @@ def _held(
     check = model.constraints.checking()
     answer = _answer(request, schemas)
     calls = _calls(model, offer, answer, schemas, check) if offer is not None else None
-    control = {text: i for text, i in model.tokenizer.special.items() if i in model.tokenizer.control}
-    grammar = compose(calls, answer, thoughts, control)
+    grammar = compose(calls, answer, thoughts, model.tokenizer.structure)
     if grammar is not None and (words := check(grammar)):
         _blame(check, schemas, words, "response_format" if calls is None else "tools")
-    if grammar is not None:
-        model.constraints.begin(grammar)  # compiled here, where nobody else waits for it
     return calls, grammar
 
 

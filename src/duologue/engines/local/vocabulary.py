@@ -5,11 +5,20 @@ from __future__ import annotations
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from .gguf import GGUF
 
-__all__ = ["BYTE", "CONTROL", "NORMAL", "USER_DEFINED", "Vocabulary", "byte_letters", "spelled_bytes"]
+__all__ = [
+    "BYTE",
+    "CONTROL",
+    "NORMAL",
+    "USER_DEFINED",
+    "Vocabulary",
+    "any_of",
+    "byte_letters",
+    "spelled_bytes",
+]
 
 # Types of tokens, by their numbers in the file.
 NORMAL, CONTROL, USER_DEFINED, BYTE = 1, 3, 4, 6
@@ -40,7 +49,7 @@ class Vocabulary(ABC):
             i for i, kind in enumerate(kinds) if kind not in (NORMAL, CONTROL, USER_DEFINED, BYTE)
         )
         self.pieces = [bytes_of(text, kind) for text, kind in zip(tokens, kinds, strict=True)]
-        self._special = _alternatives(self.special)
+        self._special = re.compile(f"({any_of(self.special)})")
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -49,6 +58,11 @@ class Vocabulary(ABC):
     def longest(self) -> int:
         """The most bytes a token stands for."""
         return max(map(len, self.pieces))
+
+    @functools.cached_property
+    def structure(self) -> dict[str, int]:
+        """The control tokens by their text."""
+        return {text: i for text, i in self.special.items() if i in self.control}
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -87,7 +101,6 @@ def spelled_bytes(text: str, kind: int) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _alternatives(texts: dict[str, int]) -> re.Pattern[str]:
-    """One group that matches any of the texts, the longest first; nothing where there are none."""
-    ordered = sorted(texts, key=len, reverse=True)
-    return re.compile("(" + ("|".join(map(re.escape, ordered)) or r"(?!)") + ")")
+def any_of(texts: Iterable[str]) -> str:
+    """A regular expression of any of the texts, the longest first; of nothing where there are none."""
+    return "|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)"

@@ -79,7 +79,7 @@ class _Choice:
         self._binding = binding
         self._base = base_of(asked)
         self._pieces = model.tokenizer.pieces
-        self._constraint = None if asked.grammar is None else model.constraints.begin(asked.grammar)
+        self._constraint = None if asked.constraint is None else asked.constraint.fork()
         self._ids = list(asked.prompt)
         self._weights = weights(asked.sampling)
         self._sampling = asked.sampling

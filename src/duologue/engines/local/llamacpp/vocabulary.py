@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from ..gguf import GGUF
-from ..vocabulary import BYTE, NORMAL, Vocabulary, spelled_bytes
+from ..vocabulary import BYTE, NORMAL, Vocabulary, any_of, spelled_bytes
 
 __all__ = ["BoundVocabulary"]
 
@@ -35,7 +35,7 @@ class BoundVocabulary(Vocabulary):
         self._tokenize = tokenize
         # Not the runs of white space that some have, too: in texts, models are used to them.
         tags = (text for text, token in self.special.items() if token not in self.control and text.strip())
-        self._tags = re.compile("|".join(map(re.escape, tags)) or r"(?!)")
+        self._tags = re.compile(any_of(tags))
         self._remembered = functools.lru_cache(MEMO_TEXTS)(lambda text: tuple(tokenize(text)))
 
     def encode(self, text: str) -> list[int]:
