@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from duologue.engines.local.llamacpp.crew import Crew, Job
-from duologue.engines.local.worker import MAX_UNREAD
+from duologue.engines.local.mailbox import MAX_UNREAD
 from duologue.protocol.errors import InternalServerError
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from duologue.engines.local.worker import MAX_ASIDE, MAX_UNREAD, Aside, Ask, Worker
+from duologue.engines.local.mailbox import MAX_UNREAD
+from duologue.engines.local.worker import MAX_ASIDE, Aside, Ask, Worker
 from duologue.protocol.errors import InternalServerError
 
 NAME = "duologue-test-worker"

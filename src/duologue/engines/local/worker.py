@@ -14,28 +14,22 @@ job of one that is slow rests until it has caught up.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from ...protocol.errors import InternalServerError
+from .mailbox import MAX_UNREAD, MAX_WAITING, End, Mailbox, closed, too_busy
 
-__all__ = ["MAX_ASIDE", "MAX_LIVE", "MAX_UNREAD", "MAX_WAITING", "Aside", "Ask", "Turns", "Worker"]
+__all__ = ["MAX_ASIDE", "MAX_LIVE", "Aside", "Ask", "Turns", "Worker"]
 
 T = TypeVar("T")
 
 # The most sequences that are worked on at once; a request with n choices counts n.
 MAX_LIVE = 128
-# The most requests that wait for a place among them; more are turned away.
-MAX_WAITING = 256
-# How many items a reader may be behind before its job rests.
-MAX_UNREAD = 64
 # How many threads do work that was put aside.
 MAX_ASIDE = 4
-RETRY_AFTER_S = 1
 
 
 class Ask(NamedTuple):
@@ -53,15 +47,6 @@ class Aside(NamedTuple):
 Turns: TypeAlias = Generator[list[T] | Ask | Aside, Any, None]
 
 
-class _End:
-    """What a reader gets last: the error that ended the job, or None for the regular end."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
 class _Job(Generic[T]):
     """One reader's work. The worker's lock guards nothing in it but its place in the worker's queues."""
 
@@ -72,14 +57,12 @@ class _Job(Generic[T]):
         self.aside: Aside | None = None
         self._turns = turns
         self._settled: Callable[[], list[T] | Ask | Aside] | None = None
-        self._items: deque[T | _End] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._more = asyncio.Event()
+        self._mail: Mailbox[T] = Mailbox()
 
     @property
     def rests(self) -> bool:
         """Whether its reader, or what it put aside, must catch up first."""
-        return self.aside is not None or len(self._items) >= MAX_UNREAD
+        return self.aside is not None or self._mail.full
 
     def turn(self, answer: Any = None) -> None:
         """Run one turn, with the answer to what it asks; in the worker's thread."""
@@ -111,25 +94,19 @@ class _Job(Generic[T]):
     def end(self, error: BaseException | None = None) -> None:
         """Give the reader its last item; the worker then forgets the job."""
         self.over = True
-        self._post([_End(error)])
+        self._post([End(error)])
 
     def release(self) -> None:
         """Free what the turns hold; in the worker's thread, so never while one runs."""
         self._turns.close()
 
-    async def take(self) -> tuple[T | _End, bool]:
+    async def take(self) -> tuple[T | End, bool]:
         """The next item, and whether the job may have been resting before it was taken."""
-        while not self._items:
-            await self._more.wait()
-            self._more.clear()
-        rested = self.rests
-        return self._items.popleft(), rested
+        item = await self._mail.take()
+        return item, len(self._mail) == MAX_UNREAD - 1
 
-    def _post(self, items: Iterable[T | _End]) -> None:
-        self._items.extend(items)
-        try:
-            self._loop.call_soon_threadsafe(self._more.set)
-        except RuntimeError:  # the loop is closed, so nobody reads any more
+    def _post(self, items: Iterable[T | End]) -> None:
+        if not self._mail.post(items):
             self.over = True
 
 
@@ -167,7 +144,7 @@ class Worker:
                 item, rested = await job.take()
                 if rested:
                     self._wake()
-                if isinstance(item, _End):
+                if isinstance(item, End):
                     if item.error is not None:
                         raise item.error
                     return
@@ -179,7 +156,7 @@ class Worker:
         """End all jobs and wait for the thread. Their readers get an error; new jobs may come after it."""
         with self._changed:
             for job in (*self._live, *self._waiting):
-                job.end(InternalServerError("The engine was closed.", status_code=503))
+                job.end(closed())
             thread = self._thread
             self._changed.notify()
         if thread is not None:
@@ -191,11 +168,7 @@ class Worker:
             self._admit()
             if len(self._waiting) > self._max_waiting:
                 self._waiting.pop()
-                raise InternalServerError(
-                    f"The model is busy and {self._max_waiting} requests are waiting; try again later.",
-                    status_code=503,
-                    headers={"retry-after": str(RETRY_AFTER_S)},
-                )
+                raise too_busy(self._max_waiting)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()

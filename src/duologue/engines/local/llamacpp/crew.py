@@ -6,27 +6,16 @@ which spends its time in llama.cpp. A job whose reader leaves is told so, and en
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from ....protocol.errors import InternalServerError
-from ..worker import MAX_UNREAD, MAX_WAITING, RETRY_AFTER_S
+from ..mailbox import MAX_UNREAD, MAX_WAITING, End, Mailbox, closed, too_busy
 
 __all__ = ["Crew", "Job"]
 
 T = TypeVar("T")
-
-
-class _End:
-    """What a reader gets last: the error that ended the job, or None for the regular end."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
 
 
 class Job(Generic[T]):
@@ -36,19 +25,16 @@ class Job(Generic[T]):
         self.size = size
         self.left = False
         self._work = work
-        self._items: deque[T | _End] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._more = asyncio.Event()
+        self._mail: Mailbox[T] = Mailbox()
         self._fewer = threading.Condition()
 
     def say(self, items: Sequence[T]) -> None:
         """Hand items to the reader. Waits while it is too far behind; in the job's own thread."""
         if not items:
             return
-        self._items.extend(items)
-        self._tell()
+        self._post(items)
         with self._fewer:
-            self._fewer.wait_for(lambda: self.left or len(self._items) < MAX_UNREAD)
+            self._fewer.wait_for(lambda: self.left or not self._mail.full)
 
     def run(self) -> None:
         """Do the work and give the reader its last item, the error if there was one."""
@@ -61,9 +47,8 @@ class Job(Generic[T]):
 
     def end(self, error: BaseException | None = None) -> None:
         """Give the reader its last item, and let the work know that no more is wanted."""
-        self._items.append(_End(error))
         self.leave()
-        self._tell()
+        self._post([End(error)])
 
     def leave(self) -> None:
         """Nobody waits for this any more."""
@@ -71,21 +56,16 @@ class Job(Generic[T]):
             self.left = True
             self._fewer.notify()
 
-    async def take(self) -> T | _End:
+    async def take(self) -> T | End:
         """The next item; on the reader's loop."""
-        while not self._items:
-            await self._more.wait()
-            self._more.clear()
-        item = self._items.popleft()
-        if len(self._items) == MAX_UNREAD - 1:
+        item = await self._mail.take()
+        if len(self._mail) == MAX_UNREAD - 1:
             with self._fewer:
                 self._fewer.notify()
         return item
 
-    def _tell(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._more.set)
-        except RuntimeError:  # the loop is closed, so nobody reads any more
+    def _post(self, items: Iterable[T | End]) -> None:
+        if not self._mail.post(items):
             self.left = True
 
 
@@ -110,7 +90,7 @@ class Crew:
         try:
             while True:
                 item = await job.take()
-                if isinstance(item, _End):
+                if isinstance(item, End):
                     if item.error is not None:
                         raise item.error
                     return
@@ -125,7 +105,7 @@ class Crew:
             threads = [*self._live.values()]
             self._waiting.clear()
         for job in jobs:
-            job.end(InternalServerError("The engine was closed.", status_code=503))
+            job.end(closed())
         for thread in threads:
             thread.join()
 
@@ -135,11 +115,7 @@ class Crew:
             self._admit()
             if len(self._waiting) > self._max_waiting:
                 self._waiting.pop()
-                raise InternalServerError(
-                    f"The model is busy and {self._max_waiting} requests are waiting; try again later.",
-                    status_code=503,
-                    headers={"retry-after": str(RETRY_AFTER_S)},
-                )
+                raise too_busy(self._max_waiting)
 
     def _leave(self, job: Job[Any]) -> None:
         job.leave()
