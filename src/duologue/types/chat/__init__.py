@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from .chat_completion import *
     from .chat_completion_audio import *
     from .chat_completion_chunk import *
+    from .chat_completion_deleted import *
+    from .chat_completion_list import *
     from .chat_completion_message import *
     from .chat_completion_message_custom_tool_call import *
     from .chat_completion_message_function_tool_call import *
     from .chat_completion_message_param import *
     from .chat_completion_message_tool_call import *
     from .chat_completion_moderation import *
+    from .chat_completion_store_message import *
     from .chat_completion_stream_event import *
     from .chat_completion_token_logprob import *
     from .chat_completion_tool_param import *
@@ -47,6 +50,11 @@ else:
                 "ChoiceDeltaToolCall",
                 "ChoiceDeltaToolCallCustom",
                 "ChoiceDeltaToolCallFunction",
+            ),
+            "chat_completion_deleted": ("ChatCompletionDeleted",),
+            "chat_completion_list": (
+                "ChatCompletionList",
+                "ChatCompletionMessageList",
             ),
             "chat_completion_message": (
                 "Annotation",
@@ -92,6 +100,7 @@ else:
                 "ModerationResult",
                 "ModerationResults",
             ),
+            "chat_completion_store_message": ("ChatCompletionStoreMessage",),
             "chat_completion_stream_event": (
                 "ChatCompletionStreamEvent",
                 "ChunkEvent",
