@@ -20,6 +20,7 @@ from duologue import (
     StreamTruncatedError,
     Timeout,
 )
+from support.steps import HEAD, piece
 from support.wire import (
     CHUNK,
     COMPLETION,
@@ -38,7 +39,6 @@ from support.wire import (
 
 from .conftest import ASK, Driver
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 WHOLE = sse(events("Hello"))
 SOON = {"retry-after-ms": "10"}
 
@@ -84,9 +84,7 @@ def test_silence_before_the_first_chunk_is_tried_again(both: Driver) -> None:
 @pytest.mark.parametrize(
     ("failure", "raised"),
     [
-        pytest.param(
-            raw(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK)), StreamTruncatedError, id="after-a-chunk"
-        ),
+        pytest.param(raw(HEAD + piece(CHUNK)), StreamTruncatedError, id="after-a-chunk"),
         pytest.param(sse(CHUNK + error(503)), InternalServerError, id="error-after-a-chunk"),
         pytest.param(sse(error(400)), BadRequestError, id="error-400"),
         pytest.param(sse(DONE), StreamTruncatedError, id="done-at-once"),
@@ -138,7 +136,7 @@ def test_leaving_while_another_attempt_is_under_way() -> None:
             return
         asked_again.set()
         time.sleep(0.1)
-        peer.send(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+        peer.send(HEAD + piece(CHUNK))
         if peer.gone():
             left.set()
 

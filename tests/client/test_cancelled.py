@@ -17,15 +17,15 @@ import httpx2
 import pytest
 
 from duologue import APITimeoutError, AsyncClient, Client, Timeout
+from support.steps import HEAD, piece
 from support.wire import CHUNK, PATIENCE_S, Peer, WireServer, events
 
 from .conftest import ASK, TLS
 
 AT_ONCE = 40
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 WHOLE = b"%x\r\n%b\r\n0\r\n\r\n" % (len(events("Hello")), events("Hello"))
-PIECE = b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK)
+PIECE = piece(CHUNK)
 
 
 class Pacer:

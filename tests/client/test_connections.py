@@ -21,6 +21,7 @@ from duologue import (
     StreamCancelledError,
     Timeout,
 )
+from support.steps import HEAD, piece
 from support.wire import (
     CHUNK,
     COMPLETION,
@@ -39,8 +40,6 @@ from support.wire import (
 
 from .conftest import ASK, Driver
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
 
 class Endless:
     """A stream without end; tells when its client has left."""
@@ -49,7 +48,7 @@ class Endless:
         self.left = threading.Event()
 
     def __call__(self, peer: Peer) -> None:
-        peer.send(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+        peer.send(HEAD + piece(CHUNK))
         if peer.gone():
             self.left.set()
 
@@ -71,7 +70,7 @@ def test_the_end_of_the_body_may_come_a_little_later(every: Driver) -> None:
 
     def answer(peer: Peer) -> None:
         body = events("Hello")
-        peer.send(HEAD + b"%x\r\n%b\r\n" % (len(body), body))
+        peer.send(HEAD + piece(body))
         time.sleep(0.02)
         peer.send(b"0\r\n\r\n")
 
@@ -84,7 +83,7 @@ def test_a_body_that_goes_on_after_done_is_not_waited_for(every: Driver) -> None
     """What follows [DONE] is read for a moment and no further; then the connection is closed."""
 
     def answer(peer: Peer) -> None:
-        peer.send(HEAD + b"%x\r\n%b\r\n" % (len(events("Hi")), events("Hi")))
+        peer.send(HEAD + piece(events("Hi")))
         while peer.open:
             peer.send(b"1000\r\n" + b":" * 0x1000 + b"\r\n")
 
@@ -343,7 +342,7 @@ def test_the_server_half_closes(every: Driver) -> None:
     """A server that sends no more but still listens has ended its stream."""
 
     def answer(peer: Peer) -> None:
-        peer.send(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+        peer.send(HEAD + piece(CHUNK))
         peer.half_close()
         peer.gone()
 

@@ -13,6 +13,7 @@ from duologue import APIError, AsyncClient, AsyncStream, Client, StreamTruncated
 from duologue.protocol.codec import encode
 from duologue.protocol.read import StreamReader
 from duologue.types.chat import ChatCompletionChunk
+from support.steps import piece
 from support.wire import PATIENCE_S, Ending, Framing, Peer, WireServer, chunk, event, events, raw, sse
 
 from .conftest import ASK, DRIVERS, Driver, Reading
@@ -87,7 +88,7 @@ def test_cut_inside_the_framing_of_a_chunk(every: Driver) -> None:
     """The transfer chunk says 64 bytes and brings fewer: what it brought is read all the same."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     first = event(chunk("Hello"))
-    with WireServer(raw(head + b"%x\r\n%b\r\n" % (len(first), first), b"40\r\ndata: {")) as server:
+    with WireServer(raw(head + piece(first), b"40\r\ndata: {")) as server:
         reading = every.read(base_url=server.url)
     assert reading.text == "Hello"
     assert reading.stream.outcome == "truncated"

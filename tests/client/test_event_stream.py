@@ -23,6 +23,7 @@ from duologue import (
     StreamCancelledError,
     StreamTruncatedError,
 )
+from support.steps import HEAD, StepByStep, piece
 from support.wire import (
     DONE,
     PATIENCE_S,
@@ -38,7 +39,6 @@ from support.wire import (
 
 from .conftest import ASK
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ERROR = event({"error": {"message": "No more.", "type": "server_error", "param": None, "code": None}})
 
 
@@ -95,26 +95,6 @@ def asynchronous(**given: Any) -> Telling:
 def read(request: pytest.FixtureRequest) -> Read:
     reader: Read = request.param
     return reader
-
-
-class StepByStep:
-    """A stream whose every part is sent when the test says so."""
-
-    def __init__(self, *parts: bytes) -> None:
-        self._parts = parts
-        self._turns = [threading.Event() for _ in parts]
-        self._next = iter(self._turns)
-
-    def go_on(self) -> None:
-        """Send the next part."""
-        next(self._next).set()
-
-    def __call__(self, peer: Peer) -> None:
-        peer.send(HEAD)
-        for part, turn in zip(self._parts, self._turns, strict=True):
-            assert turn.wait(PATIENCE_S)
-            peer.send(b"%x\r\n%b\r\n" % (len(part), part))
-        peer.send(b"0\r\n\r\n")
 
 
 def test_the_loop_that_people_know() -> None:
@@ -270,7 +250,7 @@ def test_leaving_early_closes_the_connection() -> None:
         peer.send(HEAD)
         while peer.open:
             part = event(chunk("a"))
-            peer.send(b"%x\r\n%b\r\n" % (len(part), part))
+            peer.send(piece(part))
 
     with WireServer(endless) as server, Client(base_url=server.url) as client:
         with client.chat.completions.stream(**ASK) as stream:
@@ -404,7 +384,7 @@ def test_what_a_handler_raises_is_its_own(handle: Callable[..., None]) -> None:
         peer.send(HEAD)
         while peer.open:
             part = event(chunk("a"))
-            peer.send(b"%x\r\n%b\r\n" % (len(part), part))
+            peer.send(piece(part))
         left.set()
 
     def refuse(_event: Any) -> None:

@@ -21,6 +21,7 @@ import trustme
 
 from duologue import APIStatusError, AsyncClient, Client, DuologueError, Timeout
 from duologue.protocol.retry import FIRST_DELAY_S, JITTER
+from support.steps import piece
 from support.wire import Peer, WireServer, refused_url
 
 from .conftest import ASK
@@ -72,7 +73,7 @@ def answer(does: Does) -> Callable[[Peer], None]:
             garbage = b"zz\r\n"
             body = does.body
             if does.framing == "chunked" and body:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
+                body = piece(body)
             peer.send(does.early + head(does) + body)
             if b": wait" in does.body:
                 while peer.open:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from duologue import APIConnectionError, Client, Timeout
+from support.steps import piece
 from support.wire import CHUNK, COMPLETION, DONE, Peer, WireServer, chunk, event, events, raw, sse
 
 from .conftest import ASK, TLS, Driver
@@ -21,10 +22,6 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%b\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked"
 GZIP = {"content-encoding": "gzip"}
 DEADLINES = Timeout(connect=5, headers=5, idle=5)
-
-
-def piece(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def test_members(every: Driver) -> None:

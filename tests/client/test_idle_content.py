@@ -9,17 +9,13 @@ from typing import Any
 import pytest
 
 from duologue import AsyncClient, Client, StreamTimeoutError, Timeout
+from support.steps import HEAD, piece
 from support.wire import CHUNK, Peer, WireServer, events
 
 from .conftest import ASK, Driver
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LIMIT = 0.15
 DEADLINES = Timeout(idle_content=LIMIT)
-
-
-def piece(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def comments(peer: Peer, pause: float) -> None:

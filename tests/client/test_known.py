@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from duologue.client import estimate
 from duologue.protocol.ratelimits import RateLimit, RateLimits
 from duologue.types.chat import ChatCompletion
 from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
+from support.steps import StepByStep
 from support.wire import (
     COMPLETION,
     DONE,
-    PATIENCE_S,
     WireServer,
     chunk,
     event,
@@ -163,20 +162,12 @@ def test_first_chunk_first_token_first_content() -> None:
     """The role, then a thought, then the first word; each at its own time, with the gaps between them."""
     pieces = [delta(role="assistant", content=""), delta(reasoning="Hm"), delta(content="Hi")]
     pieces += [event(chunk(finish="stop", usage=USAGE)) + DONE]
-    taken = threading.Semaphore(1)
-
-    def answer(peer: Any) -> None:
-        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-        for piece in pieces:
-            taken.acquire(timeout=PATIENCE_S)
-            time.sleep(0.02)
-            peer.send(piece)
-        peer.close()
-
+    answer = StepByStep(*pieces, pause=0.02)
     with WireServer(answer) as server, Client(base_url=server.url) as client:
         stream = client.chat.completions.create(**ASK, stream=True)
+        answer.go_on()
         for _ in stream:
-            taken.release()
+            answer.go_on()
     timings = stream.timings
     assert timings.first_chunk is not None
     assert timings.first_chunk + 0.02 <= timings.first_token

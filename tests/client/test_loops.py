@@ -16,15 +16,14 @@ import httpx2
 import pytest
 
 from duologue import AsyncClient, Client, DuologueError
+from support.steps import HEAD, piece
 from support.wire import CHUNK, COMPLETION, PATIENCE_S, Peer, WireServer, events, json_answer, sse
 
 from .conftest import ASK, TLS
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
 
 def endless(peer: Peer) -> None:
-    peer.send(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+    peer.send(HEAD + piece(CHUNK))
     peer.gone()
 
 
@@ -177,7 +176,7 @@ def test_a_child_has_connections_of_its_own(_: None) -> None:
 
     def answer(peer: Peer) -> None:
         if peer.asked.json.get("stream"):
-            peer.send(HEAD + b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+            peer.send(HEAD + piece(CHUNK))
             rest.wait(PATIENCE_S)
             peer.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(events("!")), events("!")))
         else:

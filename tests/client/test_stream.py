@@ -13,10 +13,10 @@ import pytest
 
 from duologue import AsyncClient, Client, DuologueError
 from duologue.protocol.transport import Deadlines, Head, Headers, Request
+from support.steps import HEAD, StepByStep, piece
 from support.wire import (
     COMPLETION,
     DONE,
-    PATIENCE_S,
     Peer,
     WireServer,
     chunk,
@@ -29,27 +29,6 @@ from support.wire import (
 from .conftest import ASK, Driver
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-class StepByStep:
-    """A stream whose every part is sent when the test says so."""
-
-    def __init__(self, *parts: bytes) -> None:
-        self._parts = parts
-        self._turns = [threading.Event() for _ in parts]
-        self._next = iter(self._turns)
-
-    def go_on(self) -> None:
-        """Send the next part."""
-        next(self._next).set()
-
-    def __call__(self, peer: Peer) -> None:
-        peer.send(HEAD)
-        for part, turn in zip(self._parts, self._turns, strict=True):
-            assert turn.wait(PATIENCE_S)
-            peer.send(b"%x\r\n%b\r\n" % (len(part), part))
-        peer.send(b"0\r\n\r\n")
 
 
 def steps() -> StepByStep:
@@ -110,7 +89,7 @@ def test_timings_are_in_order(both: Driver) -> None:
         peer.send(HEAD)
         for part in (b": hi\n\n", event(chunk("a")), event(chunk("b")), event(chunk(finish="stop")) + DONE):
             threading.Event().wait(0.02)
-            peer.send(b"%x\r\n%b\r\n" % (len(part), part))
+            peer.send(piece(part))
         peer.send(b"0\r\n\r\n")
 
     with WireServer(answer) as server:

@@ -6,8 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,10 +20,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from duologue import AsyncClient, Client, DuologueError
 from duologue.client.observe import telemetry
+from support.steps import StepByStep
 from support.wire import (
     COMPLETION,
     DONE,
-    PATIENCE_S,
     WireServer,
     chunk,
     event,
@@ -190,20 +188,12 @@ def test_a_stream(both: Driver, told: Told) -> None:
 def test_the_gaps_of_a_stream_are_those_between_its_chunks(told: Told) -> None:
     """And the span is as long as the call."""
     pieces = [event(chunk("a")), event(chunk("b")), event(chunk(finish="stop")) + DONE]
-    taken = threading.Semaphore(1)
-
-    def answer(peer: Any) -> None:
-        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-        for piece in pieces:
-            taken.acquire(timeout=PATIENCE_S)
-            time.sleep(0.03)
-            peer.send(piece)
-        peer.close()
-
+    answer = StepByStep(*pieces, pause=0.03)
     with WireServer(answer) as server, Client(base_url=server.url) as client:
         stream = client.chat.completions.create(**ASK, stream=True)
+        answer.go_on()
         for _ in stream:
-            taken.release()
+            answer.go_on()
     (each,) = told.metrics()["operation.time_per_output_chunk"]
     assert (each.count, each.sum) == (2, pytest.approx(sum(stream.timings.gaps)))
     assert each.min >= 0.03

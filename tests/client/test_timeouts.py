@@ -20,16 +20,12 @@ from duologue import (
     Timeout,
 )
 from duologue.protocol.transport import DRAIN_S, Deadlines, Head, Headers, Request
+from support.steps import HEAD, piece
 from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
 
 from .conftest import ASK, Driver
 
 SHORT = 0.1
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def piece(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def test_a_server_that_never_answers(every: Driver) -> None:

@@ -18,17 +18,12 @@ from duologue import (
     StreamTruncatedError,
     Timeout,
 )
+from support.steps import HEAD, piece
 from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
 
 from .conftest import ASK, Driver
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 SECRET = "sk-SECRET"
-
-
-def piece(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 # --- the life of a session ------------------------------------------------------------------------------

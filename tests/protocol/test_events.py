@@ -811,9 +811,10 @@ def test_the_quick_way_tells_the_same(values: list[dict[str, Any]]) -> None:
     for usual, unusual in zip(decoded(values), decoded(odd), strict=True):
         ours = [told(event) for event in quick.take(usual)]
         assert ours == [told(event) for event in slow.take(unusual)]
-        completion = quick.accumulator.completion
-        assert completion is not None
-        assert completion.choices == slow.accumulator.completion.choices
+        mine, other = quick.accumulator.completion, slow.accumulator.completion
+        assert mine is not None
+        assert other is not None
+        assert mine.choices == other.choices
     assert quick.accumulator.completion == accumulate(decoded(values))
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "CallFinder",
     "accumulate",
     "choice_index",
+    "is_over",
     "joined_name",
     "says_something",
     "split",
@@ -167,6 +168,12 @@ def choice_index(choice: Choice, position: int) -> int:
     """The index of a choice of a chunk: its position there where the index is missing or negative."""
     index: int | None = choice.index
     return position if index is None or index < 0 else index
+
+
+def is_over(choice: Choice) -> bool:
+    """Whether a choice has finished with what a chunk brings of it: by a reason, or for audio its closing."""
+    audio = choice.delta.audio
+    return bool(choice.finish_reason) or (audio is not None and audio.expires_at is not None)
 
 
 def says_something(delta: ChoiceDelta) -> bool:

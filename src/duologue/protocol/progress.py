@@ -22,7 +22,7 @@ from ..types.chat.chat_completion_stream_event import (
     RefusalDoneEvent,
 )
 from .accumulate import Accumulator as Whole
-from .accumulate import choice_index, value_of
+from .accumulate import choice_index, is_over, value_of
 from .codec import loads
 from .errors import APIResponseValidationError
 from .usual import Usual
@@ -144,7 +144,7 @@ class ChoiceProgress:
         if self.reasoning is None and (delta.reasoning_content or delta.reasoning):
             self.reasoning = "reasoning_content" if delta.reasoning_content else "reasoning"
         before = self._begin() if delta.tool_calls else []
-        if part.finish_reason or (delta.audio is not None and delta.audio.expires_at is not None):
+        if is_over(part):
             self.over = True
             return [*self._texts(), *map(self._finish, sorted(self._open))]
         return [self._finish(index) for index in sorted(before) if self._is_whole(index)]

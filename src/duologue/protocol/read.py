@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..types.chat.chat_completion import ChatCompletion
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.completion_usage import CompletionUsage
-from .accumulate import Accumulator, choice_index, says_something
+from .accumulate import Accumulator, choice_index, is_over, says_something
 from .codec import load, loads, typed
 from .dialect import Asked, Deviation, Dialect, Watch, in_error, says_error
 from .errors import (
@@ -223,7 +223,7 @@ class StreamReader:
             if index in self._finished and says_something(choice.delta):
                 self._restless.add(index)
                 self._finished.discard(index)
-            if choice.finish_reason or _audio_ended(choice):
+            if is_over(choice):
                 self._finished.add(index)
                 self._open.discard(index)
                 self._usual.expect(index, None)
@@ -348,8 +348,3 @@ class StreamReader:
         if error is not None and self.outcome is None:
             self._fail(error, raw)
         return error is not None
-
-
-def _audio_ended(choice: Choice) -> bool:
-    audio = choice.delta.audio
-    return audio is not None and audio.expires_at is not None

@@ -8,7 +8,6 @@ import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
 from typing import cast
 
 import aiohttp
@@ -16,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
-from ._inflate import inflater
+from ._inflate import AsyncBody
 from ._loop import soon
 from ._session import Answer, life_of_session
 from ._watch import Watch, drain, loop_time
@@ -159,7 +158,7 @@ class _Response:
         self._body.close()
 
 
-class _Body:
+class _Body(AsyncBody):
     """What is still to be read.
 
     Until it is closed it holds its transport: a session ends when nobody holds it, and a stream goes on
@@ -167,22 +166,12 @@ class _Body:
     """
 
     def __init__(self, answer: Answer, deadlines: Deadlines, transport: AiohttpTransport) -> None:
+        super().__init__(answer.headers.get("Content-Encoding", ""))
         self.content = answer.content
         self._failed = False
         self._answer = answer
-        self._inflater = inflater(answer.headers.get("Content-Encoding", ""))
         self._transport: AiohttpTransport | None = transport
         self._watch = Watch(deadlines, answer.content.set_exception)
-
-    async def read(self, by: float | None = None) -> bytes:
-        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
-        if self._inflater is None:
-            return await self._read(by)
-        try:
-            return await self._inflater.aread(partial(self._read, by))
-        except TransportError:
-            self.close()
-            raise
 
     async def _read(self, by: float | None) -> bytes:
         watch = self._watch

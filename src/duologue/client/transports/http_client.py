@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from urllib.parse import urlsplit
 
 from ...protocol.transport import (
@@ -22,7 +21,7 @@ from ...protocol.transport import (
     Request,
     TransportError,
 )
-from ._inflate import inflater
+from ._inflate import Body
 from ._socket import Route, TimedSocket, connect
 from ._words import bare, words_of
 from .proxy import ProxyRule, proxy_for
@@ -158,7 +157,7 @@ class _Connection:
         self.socket.shut()
 
 
-class _Response:
+class _Response(Body):
     """An answer whose body is still to be read."""
 
     def __init__(
@@ -169,23 +168,13 @@ class _Response:
     ) -> None:
         version = "1.0" if answer.version == 10 else "1.1"
         self.head = Head(answer.status, Headers(answer.getheaders()), version, connection.ready)
+        super().__init__(self.head.headers.get("content-encoding", ""))
         self._connection = connection
         self._answer = answer
         self._keep = keep
         self._closed = False
-        self._inflater = inflater(self.head.headers.get("content-encoding", ""))
 
-    def read(self, by: float | None = None) -> bytes:
-        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
-        if self._inflater is None:
-            return self._next(by)
-        try:
-            return self._inflater.read(partial(self._next, by))
-        except TransportError:
-            self.close()
-            raise
-
-    def _next(self, by: float | None) -> bytes:
+    def _read(self, by: float | None) -> bytes:
         self._connection.socket.wait(by)
         try:
             data = self._answer.read1(READ_BYTES)

@@ -34,7 +34,7 @@ from ...protocol.transport import (
     TransportError,
 )
 from ._alarm import Alarm
-from ._inflate import inflater
+from ._inflate import AsyncBody, Body
 from ._loop import soon
 from ._watch import at_loop_time, drain, loop_time
 from ._way import Way, is_past, left_until, shut, socket_of, stands, timeouts_of
@@ -78,28 +78,18 @@ class Httpx2Transport:
         """Nothing: closing the client is for who made it."""
 
 
-class _Response:
+class _Response(Body):
     """An answer whose body is still to be read; who drops it leaves."""
 
     def __init__(self, answer: httpx2.Response, deadlines: Deadlines, way: Way) -> None:
+        super().__init__(_encoding(answer))
         self.head = _head(answer, way.connected)
         self._deadlines = deadlines
         self._alarm = Alarm(partial(shut, socket_of(answer)))
         self._alarm.set(deadlines.until)
         way.timeouts["read"] = deadlines.idle  # it is looked at again when the body begins
-        self._body = _Body(answer, self._alarm)
-        self._inflater = inflater(_encoding(answer))
+        self._body = _Parts(answer, self._alarm)
         self._dropped = weakref.finalize(self, self._body.leave)
-
-    def read(self, by: float | None = None) -> bytes:
-        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
-        if self._inflater is None:
-            return self._read(by)
-        try:
-            return self._inflater.read(partial(self._read, by))
-        except TransportError:
-            self.close()
-            raise
 
     def _read(self, by: float | None) -> bytes:
         until = self._deadlines.until
@@ -147,7 +137,7 @@ class _Response:
         self._body.leave()
 
 
-class _Body:
+class _Parts:
     """What is still to be read. Any thread may leave it.
 
     While another one waits for bytes the connection is only shut down, which wakes it, and that thread
@@ -237,7 +227,7 @@ class AsyncHttpx2Transport:
             task.add_done_callback(self._leaving.discard)
 
 
-class _AsyncResponse:
+class _AsyncResponse(AsyncBody):
     """An answer whose body is still to be read; who drops it leaves."""
 
     def __init__(
@@ -247,22 +237,12 @@ class _AsyncResponse:
         connected: float,
         leave: Callable[[httpx2.Response, AsyncGenerator[bytes]], None],
     ) -> None:
+        super().__init__(_encoding(answer))
         self.head = _head(answer, connected)
         self._parts = answer.aiter_bytes() if answer.is_stream_consumed else answer.aiter_raw()
-        self._inflater = inflater(_encoding(answer))
         self._deadlines = deadlines
         self._leave = partial(leave, answer, self._parts)
         self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._leave)
-
-    async def read(self, by: float | None = None) -> bytes:
-        """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
-        if self._inflater is None:
-            return await self._read(by)
-        try:
-            return await self._inflater.aread(partial(self._read, by))
-        except TransportError:
-            self.close()
-            raise
 
     async def _read(self, by: float | None) -> bytes:
         moment = self._deadlines.moment("idle", time.monotonic(), by)
