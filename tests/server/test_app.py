@@ -224,7 +224,7 @@ async def test_a_websocket_is_closed():
 def test_the_app_can_be_sent_to_another_process():
     """As servers with several workers do."""
     app = pickle.loads(pickle.dumps(create_app(Counted(), api_key="k")))
-    assert (app.options.api_key, app.engine.models) == ("k", ("small", "org/large"))
+    assert (app.options.api_key, tuple(app.models)) == ("k", ("small", "org/large"))
 
 
 @pytest.mark.parametrize("options", [{"profile": "loose"}, {"api_key": ""}])
