@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...protocol.errors import BadRequestError, InternalServerError
+from .finite import Numbers
 from .grammar_check import QUIET, matcher_of
 from .judge import MAX_CHECK_S, Judge
 from .vocabulary import Vocabulary
@@ -97,11 +98,15 @@ class Constraints:
     def _compile(self, grammar: str) -> Constraint:
         with self._lock:  # the first request builds it, and others wait for that
             vocabulary = self._vocabulary
-        return Constraint(matcher_of(_llguidance(), vocabulary, grammar), len(self._tokenizer))
+        return Constraint(matcher_of(_llguidance(), vocabulary, grammar), len(self._tokenizer), self._numbers)
 
     @functools.cached_property
     def _tokens(self) -> _Tokens:
         return _Tokens(self._tokenizer, self._ends[0])
+
+    @functools.cached_property
+    def _numbers(self) -> Numbers:
+        return Numbers(self._tokenizer.pieces)
 
     @functools.cached_property
     def _judge(self) -> Judge:
@@ -118,9 +123,13 @@ class Constraints:
 class Constraint:
     """One choice's way through a grammar."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int) -> None:
+    def __init__(
+        self, matcher: llguidance.LLMatcher, vocabulary: int, numbers: Numbers, tail: bytes = b""
+    ) -> None:
         self._matcher = matcher
         self._vocabulary = vocabulary
+        self._numbers = numbers
+        self._tail = tail
 
     @property
     def done(self) -> bool:
@@ -130,7 +139,8 @@ class Constraint:
     def allowed(self) -> NDArray[np.bool_]:
         """Which tokens may come next, those that end an answer among them [V]."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        return np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
+        allowed = np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
+        return self._numbers.bound(self._tail, allowed)
 
     def mask(self, logits: NDArray[Any]) -> None:
         """Set the logits of tokens that may not come next to minus infinity, in place [V].
@@ -146,10 +156,11 @@ class Constraint:
         """Go on behind a token that was allowed. Raises as `mask` does."""
         if not self._matcher.consume_token(token):
             raise self._stuck()
+        self._tail = self._numbers.follow(self._tail, token)
 
     def fork(self) -> Constraint:
         """Another one at the same place, that goes its own way."""
-        return Constraint(self._matcher.deep_copy(), self._vocabulary)
+        return Constraint(self._matcher.deep_copy(), self._vocabulary, self._numbers, self._tail)
 
     def _stuck(self) -> BadRequestError:
         reason = self._matcher.get_error().partition(QUIET)[0] or "nothing may follow"
