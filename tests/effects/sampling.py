@@ -97,10 +97,6 @@ def top_logprobs(chat: Chat) -> str:
 
 
 def prediction(chat: Chat) -> str:
-    if "prediction" not in chat.engine.supports:
-        error = chat.refusal(prediction={"type": "content", "content": "any"})
-        assert (error.status_code, error.param) == (400, "prediction")
-        return "a 400 that names it"
     digits = {str(chat.tokenizer.encode(digit)[0]): 100 for digit in string.digits}
     text = chat.text(logit_bias=digits)
     details = []
@@ -108,6 +104,11 @@ def prediction(chat: Chat) -> str:
         answer = chat.ask(logit_bias=digits, prediction={"type": "content", "content": predicted})
         assert answer.choices[0].message.content == text
         details.append(answer.usage.completion_tokens_details)
+    if chat.engine.supports["prediction"] == "inert":
+        assert all(
+            told.accepted_prediction_tokens == told.rejected_prediction_tokens == 0 for told in details
+        )
+        return "the answer stays the same; nothing is guessed, and the usage says so"
     assert details[0].accepted_prediction_tokens >= len(text) / 2
     assert details[1].rejected_prediction_tokens >= 1
     return "the answer stays the same; tokens guessed rightly and wrongly are counted in the usage"

@@ -330,10 +330,18 @@ async def test_an_answer_ends_where_the_context_does(f16, ask):
     await engine.close()
 
 
-def test_what_it_cannot_do_is_not_promised(llama):
-    """A prediction changes nothing here, so it is refused instead of counted."""
-    assert "prediction" not in llama.supports
-    assert llama.supports["presence_penalty"] == "native"
+async def test_a_prediction_is_taken_and_not_used(llama, ask):
+    """The answer is the same, and the usage says that nothing was guessed; without one it is silent."""
+    assert llama.supports["prediction"] == "inert"
+    plain = await ask(llama, "Count from 3 to 9.")
+    predicted = {"type": "content", "content": texts(plain)[0]}
+    told = await ask(llama, "Count from 3 to 9.", prediction=predicted)
+    assert texts(told) == texts(plain)
+    counts = [
+        (events.accepted_prediction_tokens, events.rejected_prediction_tokens, events.completion_tokens)
+        for events in (usage(plain), usage(told))
+    ]
+    assert counts == [(None, None, counts[0][2]), (0, 0, counts[0][2])]
 
 
 async def test_the_fingerprint_names_backend_and_versions(llama, ask):

@@ -1,4 +1,4 @@
-"""Numbers of JSON that every reader can hold: those whose exponent, or sheer length, takes them beyond are kept out.
+"""Numbers of JSON that every reader can hold: what takes them beyond, by its exponent or its length, is kept out.
 
 Grammars allow a number as many digits as it likes. A double ends at about 1.8e308.
 """

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ...._version import __version__
 from ....engine import Event, Head, Support, Usage
 from ....types.chat.request import ChatRequest
@@ -25,8 +27,9 @@ from .vocabulary import BoundVocabulary
 
 __all__ = ["LlamaCppEngine"]
 
-# Guesses at the answer gain nothing here, so there is nothing true to report of them.
-UNSUPPORTED = frozenset({"prediction"})
+# llama.cpp takes no guesses at its next tokens from outside. So none are made, and the usage says so.
+INERT: Mapping[str, Support] = {"prediction": "inert"}
+NO_GUESSES = 0
 
 
 class LlamaCppEngine:
@@ -59,8 +62,8 @@ class LlamaCppEngine:
         file.close()
         name = model or self._model.name
         self.models: Sequence[str] = (name,)
-        native = {*NATIVE, *supported(self._model)} - UNSUPPORTED
-        self.supports: Mapping[str, Support] = dict.fromkeys(sorted(native), "native")
+        native = sorted({*NATIVE, *supported(self._model)})
+        self.supports: Mapping[str, Support] = {**dict.fromkeys(native, "native"), **INERT}
         self._fingerprint = f"{name} llama.cpp {self._binding.version} duologue-{__version__}"
         self._crew = Crew(f"duologue-{name}", settings.slots)
         # Threads that were in llama.cpp when the interpreter ends would take the process down with them.
@@ -87,7 +90,8 @@ class LlamaCppEngine:
         await asyncio.to_thread(_stop, self._crew, self._binding)
 
     def _answer(self, request: ChatRequest, job: Job[Event]) -> None:
-        asked = plan(self._model, request)
+        guesses = None if request.prediction is None else NO_GUESSES
+        asked = plan(self._model, msgspec.structs.replace(request, prediction=None))
         job.say([Head(system_fingerprint=self._fingerprint)])
         speakers = [Speaker(asked, self._model.ends, index) for index in range(asked.choices)]
         run = steps if needs_steps(asked) else flow
@@ -96,6 +100,8 @@ class LlamaCppEngine:
             prompt_tokens=len(asked.prompt),
             completion_tokens=sum(speaker.tokens for speaker in speakers),
             reasoning_tokens=sum(speaker.reasoning_tokens for speaker in speakers),
+            accepted_prediction_tokens=guesses,
+            rejected_prediction_tokens=guesses,
         )
         job.say([usage])
 
