@@ -15,6 +15,8 @@ from duologue.types.chat import (
 )
 from duologue.types.chat.chat_completion import ChatCompletion
 from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
+from duologue.types.chat.chat_completion_deleted import ChatCompletionDeleted
+from duologue.types.chat.chat_completion_list import ChatCompletionList
 from duologue.types.chat.chat_completion_message import ChatCompletionMessage
 from duologue.types.chat.completion_create_params import (
     CompletionCreateParams,
@@ -113,7 +115,7 @@ def examples(hint: Any) -> list[Any]:
 def _examples_of(hint: Any) -> Iterable[Any]:
     origin = get_origin(hint)
     simple: dict[Any, Any] = {
-        str: "x",
+        str: "xy",
         int: 1,
         float: 0.5,
         bool: True,
@@ -173,6 +175,7 @@ LIMITS = [
     ("seed", [-(2**63), 2**63 - 1], [-(2**63) - 1, 2**63]),
     ("logit_bias", [{"1": -100, "2": 100}, {}], [{"1": -101}, {"1": 101}, {"1": 0.5}]),
     ("stop", ["x", ["a"], ["a", "b", "c", "d"]], [[], ["a"] * 5, [1]]),
+    ("stop", ["x" * 1024, ["x" * 1024]], ["", ["a", ""], "x" * 1025, ["x" * 1025]]),
     ("functions", [[{"name": "f"}] * 128], [[], [{"name": "f"}] * 129]),
     ("metadata", [{}, {"k" * 64: "v" * 512}], [{"k" * 65: "v"}, {"k": "v" * 513}, {"k": 1}]),
     ("metadata", [{str(n): "" for n in range(16)}], [{str(n): "" for n in range(17)}]),
@@ -182,6 +185,14 @@ LIMITS = [
         "tools",
         [[{"type": "custom", "custom": {"name": "f"}}]],
         [[{"type": "custom", "custom": {"name": name}}] for name in ("", "a b", "é", "a\n", "x" * 65)],
+    ),
+    (
+        "web_search_options",
+        [{"user_location": {"type": "approximate", "approximate": {"country": "US"}}}],
+        [
+            {"user_location": {"type": "approximate", "approximate": {"country": name}}}
+            for name in ("", "U", "USA", "U1", "US\n")
+        ],
     ),
     ("modalities", [["text", "audio"]], [["video"], "text"]),
     ("reasoning_effort", ["none", "max"], ["lots", ""]),
@@ -303,6 +314,11 @@ NEWER_REQUEST = {
     "metadata{key} maxLength": "in the schema's prose",
     "metadata{} maxLength": "in the schema's prose",
     ".name pattern": "in the schema's prose",
+    ".country pattern": "in the schema's prose",
+    "stop maxLength": "bounds what is held back",
+    "stop minLength": "an empty text stops nothing",
+    "stop[] maxLength": "bounds what is held back",
+    "stop[] minLength": "an empty text stops nothing",
 }
 NEWER_RESPONSE = {
     "message(assistant).reasoning": "de facto",
@@ -358,6 +374,8 @@ def test_requests_are_those_of_the_schema(schemas):
         (ChatCompletion, "CreateChatCompletionResponse"),
         (ChatCompletionChunk, "CreateChatCompletionStreamResponse"),
         (ModelList, "ListModelsResponse"),
+        (ChatCompletionDeleted, "ChatCompletionDeleted"),
+        (ChatCompletionList, "ChatCompletionList"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

@@ -22,6 +22,7 @@ from .request_tool import FunctionCallOption, LegacyFunction, Name, Tool, ToolCh
 __all__ = [
     "AudioOptions",
     "ChatRequest",
+    "ChatUpdate",
     "JsonObjectFormat",
     "JsonSchemaFormat",
     "Prediction",
@@ -36,6 +37,14 @@ __all__ += request_tool.__all__
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 # The schema has no lower limit; the API refuses 0.
 TokenLimit: TypeAlias = Annotated[int, Meta(ge=1)]
+Metadata: TypeAlias = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
+# The schema has no limit of length. A server that looks for a stop sequence in a stream holds back as much text.
+MAX_STOP_LENGTH = 1024
+StopSequence: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_LENGTH)]
+# The schema's prose: "The two-letter ISO country code".
+Country: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z]{2}\Z")]
 
 
 class TextFormat(Checked, tag_field="type", tag="text"):
@@ -100,7 +109,7 @@ class Location(Checked):
     """Where the user roughly is."""
 
     city: str | None = None
-    country: str | None = None
+    country: Country | None = None
     region: str | None = None
     timezone: str | None = None
 
@@ -146,6 +155,12 @@ class PromptCacheOptions(Checked):
     ttl: Literal["30m"] | None = None
 
 
+class ChatUpdate(Checked):
+    """The body of `POST /chat/completions/{id}`, checked."""
+
+    metadata: Metadata
+
+
 class ChatRequest(Checked):
     """The body of `POST /chat/completions`, checked."""
 
@@ -159,13 +174,7 @@ class ChatRequest(Checked):
     logprobs: bool | None = None
     max_completion_tokens: TokenLimit | None = None
     max_tokens: TokenLimit | None = None
-    metadata: (
-        Annotated[
-            dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
-            Meta(max_length=16),
-        ]
-        | None
-    ) = None
+    metadata: Metadata | None = None
     modalities: list[Literal["text", "audio"]] | None = None
     moderation: ModerationOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
@@ -180,7 +189,7 @@ class ChatRequest(Checked):
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     service_tier: ServiceTier | None = None
-    stop: str | Annotated[list[str], Meta(min_length=1, max_length=4)] | None = None
+    stop: StopSequence | Annotated[list[StopSequence], Meta(min_length=1, max_length=4)] | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
