@@ -24,15 +24,15 @@ def lazy(
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` for `package`.
 
-    `names` maps a module's path inside the package (`types.chat`) to the names it gives. Of `submodules`,
-    each can be had as an attribute without importing it first.
+    `names` maps a module's path from the package (`types.chat`; `.protocol` for one beside it) to the names it
+    gives. Of `submodules`, each can be had as an attribute without importing it first.
     """
     home = {name: module for module, given in names.items() for name in given}
     modules = frozenset(submodules)
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - becomes the package's
         if name in home:
-            value = getattr(import_module(f"{package}.{home[name]}"), name)
+            value = getattr(import_module(f".{home[name]}", package), name)
         elif name in modules:
             value = import_module(f"{package}.{name}")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import tracemalloc
 import zlib
 from traceback import TracebackException
 from typing import Any
@@ -12,9 +13,28 @@ from typing import Any
 import httpx2
 import pytest
 
-from duologue import APIConnectionError, Client, Timeout
+from duologue import (
+    APIConnectionError,
+    APIResponseValidationError,
+    Client,
+    DuologueError,
+    InternalServerError,
+    Timeout,
+)
 from support.steps import piece
-from support.wire import CHUNK, COMPLETION, DONE, Peer, WireServer, chunk, event, events, raw, sse
+from support.wire import (
+    CHUNK,
+    COMPLETION,
+    DONE,
+    Peer,
+    WireServer,
+    chunk,
+    event,
+    events,
+    json_answer,
+    raw,
+    sse,
+)
 
 from .conftest import ASK, TLS, Driver
 
@@ -56,6 +76,56 @@ def test_a_compressed_body_that_is_cut(every: Driver) -> None:
     server = WireServer(sse(body, headers=GZIP))
     with server, pytest.raises(APIConnectionError, match="'gzip', and cut"):
         every.create(base_url=server.url)
+
+
+def failure(every: Driver, streamed: bool, **options: Any) -> DuologueError | None:
+    """What is raised by a call, or at the end of its stream."""
+    try:
+        return every.read(**options).error if streamed else every.create(**options)
+    except DuologueError as error:
+        return error
+
+
+def standing_for(mebibytes: int) -> bytes:
+    """So many MiB of zeros as the beginning of a gzip body, of which each is some 1000 bytes."""
+    compress = zlib.compressobj(9, wbits=-15)
+    one = compress.compress(bytes(1 << 20)) + compress.flush(zlib.Z_FULL_FLUSH)
+    return gzip.compress(b"")[:10] + one * mebibytes
+
+
+@pytest.mark.parametrize(
+    ("status", "streamed", "kind"),
+    [
+        pytest.param(200, False, APIResponseValidationError, id="an answer"),
+        pytest.param(200, True, APIResponseValidationError, id="an event"),
+        pytest.param(500, False, InternalServerError, id="an error"),
+    ],
+)
+def test_few_bytes_that_stand_for_many(
+    every: Driver, status: int, streamed: bool, kind: type[Exception]
+) -> None:
+    """The limits hold for what comes out of them, before all of it is in memory."""
+    limits = {"max_response_bytes": 1 << 20, "max_event_bytes": 1 << 20}
+    with WireServer(json_answer(standing_for(256), status, GZIP)) as server:
+        tracemalloc.start()
+        try:
+            error = failure(every, streamed, base_url=server.url, **limits)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert isinstance(error, kind)
+    assert most < 8 << 20
+
+
+def test_much_that_was_little(every: Driver) -> None:
+    """What is handed out in steps is whole, and in order."""
+    text = "".join(f"{number:x} " for number in range(200_000)) + "a" * 3_000_000
+    whole = {**COMPLETION, "choices": [{**COMPLETION["choices"][0], "message": {"content": text}}]}
+    streamed = sse([gzip.compress(events(text[:9], text, "end"))], headers=GZIP)
+    with WireServer(json_answer(gzip.compress(json.dumps(whole).encode()), 200, GZIP), streamed) as server:
+        assert every.create(base_url=server.url).text == text
+        reading = every.read(base_url=server.url)
+    assert (reading.text, reading.stream.outcome) == (text[:9] + text + "end", "complete")
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd"])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy
 
 if TYPE_CHECKING:
+    from ..protocol.response import APIResponse as APIResponse
+    from ..protocol.response import Timings as Timings
     from .aio import AsyncClient as AsyncClient
     from .aio import AsyncOpenAI as AsyncOpenAI
     from .bulk import BulkResult as BulkResult
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from .options import Timeout as Timeout
     from .options import omit as omit
     from .raw import RawResponse as RawResponse
-    from .response import APIResponse as APIResponse
-    from .response import Timings as Timings
     from .stream import AsyncStream as AsyncStream
     from .stream import Stream as Stream
     from .sync import Client as Client
@@ -30,12 +30,12 @@ else:
     __all__, __getattr__, __dir__ = lazy(
         __name__,
         {
+            ".protocol.response": ("APIResponse", "Timings"),
             "aio": ("AsyncClient", "AsyncOpenAI"),
             "bulk": ("BulkResult",),
             "events": ("AsyncChatCompletionStream", "ChatCompletionStream"),
             "options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "raw": ("RawResponse",),
-            "response": ("APIResponse", "Timings"),
             "stream": ("AsyncStream", "Stream"),
             "sync": ("Client", "OpenAI"),
             "unread": ("AsyncStreamedResponse", "StreamedResponse"),

@@ -16,11 +16,11 @@ from ..protocol.errors import (
     error_from_body,
 )
 from ..protocol.read import StreamReader
+from ..protocol.response import APIResponse, RequestInfo
 from ..protocol.transport import TransportError
 from ..types._wire import WireObject
 from ..types.chat.chat_completion import ChatCompletion
 from .options import public_url
-from .response import APIResponse, RequestInfo
 
 __all__ = [
     "ERROR_BODY_BYTES",
@@ -39,7 +39,8 @@ __all__ = [
 W = TypeVar("W", bound=WireObject)
 E = TypeVar("E", bound=APIError)
 
-# How much is read of the body of an error, and for how many seconds; how much of one that is no JSON is shown.
+# How much is read of the body of an error, and kept of one that is too large; for how many seconds it is read; and
+# how much of one that is no JSON is shown.
 ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 5.0
 SHOWN_CHARACTERS = 500
@@ -158,11 +159,11 @@ def not_events(response: APIResponse, body: bytes) -> APIError:
     return problem
 
 
-def over_limit(response: APIResponse, body: bytes, limit: int) -> APIError:
-    """The exception for a body that is larger than the client reads; `body` is what was read."""
+def over_limit(response: APIResponse, body: bytes | bytearray, limit: int) -> APIError:
+    """The exception for a body that is larger than the client reads; it keeps the beginning of what was read."""
     return _unusable(
         response,
-        body,
+        bytes(body[:ERROR_BODY_BYTES]),
         f"The answer is larger than max_response_bytes, {limit} bytes. Raise the limit if the server is to "
         "be trusted with it.",
     )

@@ -25,13 +25,13 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from ..protocol.dialect import Asked
 from ..protocol.errors import APIError
 from ..protocol.read import Outcome
+from ..protocol.response import APIResponse, RequestInfo, Timings
 from ..protocol.retry import Failure, Send, Sleep, attempts
 from ..protocol.transport import AsyncResponse, Deadlines, Head, Kind, Request, Response, TransportError
 from ..types._wire import WireObject
 from .answer import ERROR_BODY_BYTES, ERROR_BODY_S, media_of, no_answer, not_events, over_limit, status_error
 from .observe import Ending, Observer, leave, observers_of
 from .options import Options, Timeout, public_url
-from .response import APIResponse, RequestInfo, Timings
 
 __all__ = [
     "Ask",
@@ -196,10 +196,10 @@ class Attempts:
         """How long the call has taken so far."""
         return time.monotonic() - self._began
 
-    def received(self, data: bytes, chunks: int, now: float) -> None:
+    def received(self, data: bytes | bytearray, chunks: int, now: float) -> None:
         """Tell the observers of what was read."""
         for observer in self.observers:
-            observer.receives(data, chunks, now)
+            observer.receives(bytes(data), chunks, now)
 
     def succeeded(self, answer: Any) -> None:
         """Tell the observers of the answer that the call ends with."""
@@ -272,7 +272,7 @@ def whole_body(
                 timings.first_byte = attempts.seconds()
             body += data
             if len(body) > limit:
-                raise over_limit(opened.response, bytes(body), limit)
+                raise over_limit(opened.response, body, limit)
             if enough is not None and enough(data):
                 keep = True
                 break
@@ -283,7 +283,7 @@ def whole_body(
         if not keep:
             opened.transport.close()
             timings.duration = attempts.seconds()
-            attempts.received(bytes(body), 0, timings.duration)
+            attempts.received(body, 0, timings.duration)
     return bytes(body)
 
 
@@ -318,7 +318,7 @@ def _error_body(opened: Opened[Any]) -> Generator[Step, Any, bytes]:
     finally:
         opened.transport.close()
         opened.timings.duration = attempts.seconds()
-        attempts.received(bytes(body), 0, opened.timings.duration)
+        attempts.received(body, 0, opened.timings.duration)
     return bytes(body[:ERROR_BODY_BYTES])
 
 

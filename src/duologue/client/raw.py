@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ..protocol.errors import DuologueError
+from ..protocol.response import APIResponse
 from .aio import AsyncClient, AsyncCompletions
 from .call import Call, perform
-from .response import APIResponse, KnowsResponse
+from .response import KnowsResponse
 from .stream import AsyncStream, Stream
 from .sync import Client, Completions
 from .unread import (

@@ -16,6 +16,7 @@ from ..protocol.errors import (
     StreamTruncatedError,
 )
 from ..protocol.read import Outcome, StreamReader
+from ..protocol.response import APIResponse, Timings
 from ..protocol.retry import Failure
 from ..protocol.sse import MAX_EVENT_BYTES
 from ..protocol.transport import AsyncResponse, Response, TransportError
@@ -25,7 +26,6 @@ from ..types.completion_usage import CompletionUsage
 from .answer import ERROR_BODY_BYTES, media_of, not_events, why_given_up
 from .call import Opened, Plan
 from .observe import Ending
-from .response import APIResponse, Timings
 
 __all__ = ["Reading"]
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..types.chat.chat_completion import ChatCompletion
     from ..types.chat.chat_completion_chunk import ChatCompletionChunk
     from ..types.completion_usage import CompletionUsage
+    from .response import APIResponse, RequestInfo
 
 __all__ = [
     "APIConnectionError",
@@ -73,7 +74,7 @@ class DuologueError(Exception):
     raw: bytes | None = None
     tail: bytes | None = None
     request_id: str | None = None
-    response: Any = None
+    response: APIResponse | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -101,7 +102,7 @@ class APIError(DuologueError):
     ) -> None:
         super().__init__(message)
         fields: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
-        self.request = request
+        self.request: RequestInfo | None = request
         self.body = body
         self.type = _string(type if type is not None else fields.get("type"))
         self.param = _string(param if param is not None else fields.get("param"))

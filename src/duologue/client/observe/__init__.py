@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from ...protocol.errors import APIError
+from ...protocol.response import APIResponse
 from ...protocol.transport import Request
 from ...types._wire import WireObject
 from ...types.completion_usage import CompletionUsage
-from ..response import APIResponse
 from . import log
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...protocol.errors import APIError
+from ...protocol.response import APIResponse
 from ...protocol.transport import Headers, Request
 from ..options import public_url
-from ..response import APIResponse
 
 if TYPE_CHECKING:
     from ..call import Call

@@ -19,12 +19,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from ..._version import __version__
 from ...protocol.errors import APIError, APIStatusError
+from ...protocol.response import APIResponse
 from ...protocol.transport import Request
 from ...types._wire import WireObject
 from ...types.chat.chat_completion import ChatCompletion
 from ...types.chat.chat_completion_chunk import ChatCompletionChunk
 from ...types.completion_usage import CompletionUsage
-from ..response import APIResponse
 from .content import asks_for_content, input_messages, output_messages
 
 if TYPE_CHECKING:
