@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
-from ..protocol.codec import encode, to_text
+import msgspec
+
+from ..protocol.codec import encode
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.request import ChatRequest
 from ..types.model import Model, ModelList
@@ -14,7 +16,9 @@ from .admission import admit
 from .asgi import Disconnected, Receive, Scope, Send
 from .chat import create
 from .exchange import Exchange
+from .mock import MOCK_ROUTES, NO_STORE_ROUTES
 from .models import Models
+from .openapi import send_document
 from .options import Profile, ServerOptions
 from .routes import Route, Router
 
@@ -50,7 +54,7 @@ class App:
         self._engine = engine
         self.options = options
         self.models = Models(engine)
-        self.router = Router(ROUTES)
+        self.router = Router((*ROUTES, *(MOCK_ROUTES if options.profile == "mock" else NO_STORE_ROUTES)))
         self.failure: BaseException | None = None  # what an engine raised when the server was to start
 
     def __reduce__(self) -> Any:
@@ -103,6 +107,21 @@ class App:
             await send({"type": f"lifespan.{phase}.complete"})
 
 
+class Health(msgspec.Struct):
+    """The process is alive."""
+
+    status: Literal["ok"]
+    profile: Profile
+
+
+class Document(msgspec.Struct):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
 async def _list_models(app: App, exchange: Exchange, _: str) -> None:
     models = [app.models.describe(name) for name in app.models]
     await exchange.send_json(encode(ModelList(data=models)))
@@ -113,7 +132,7 @@ async def _get_model(app: App, exchange: Exchange, name: str) -> None:
 
 
 async def _health(app: App, exchange: Exchange, _: str) -> None:
-    await exchange.send_json(to_text({"status": "ok", "profile": app.options.profile}))
+    await exchange.send_json(msgspec.json.encode(Health("ok", app.options.profile)))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -128,5 +147,6 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/models", _list_models, "List the models", answer=ModelList),
     Route("GET", "/models/{model:path}", _get_model, "One model by its id", answer=Model, errors=(404,)),
-    Route("GET", "/health", _health, "Whether the server is alive; answers to anybody", open=True),
+    Route("GET", "/openapi.json", send_document, "This document", answer=Document),
+    Route("GET", "/health", _health, "Whether the server is alive; answers to anybody", Health, open=True),
 )

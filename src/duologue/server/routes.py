@@ -13,10 +13,14 @@ from .exchange import Exchange
 if TYPE_CHECKING:
     from .app import App
 
-__all__ = ["Handler", "Route", "Router"]
+__all__ = ["PATH_ID", "Handler", "Route", "Router", "shown_path"]
 
 # What answers a request: given the app, the exchange, and the id in the path ("" where there is none).
 Handler: TypeAlias = Callable[["App", Exchange, str], Awaitable[None]]
+
+
+# The id in a path: `{name}` or `{name:path}`.
+PATH_ID = re.compile(r"\{(\w+)(:path)?\}")
 
 
 class Route(NamedTuple):
@@ -35,6 +39,7 @@ class Route(NamedTuple):
     body: type[Any] | None = None
     errors: Sequence[int] = ()
     open: bool = False  # answers to anybody: without a key, and under any Host
+    absent: bool = False  # of the protocol, but all that it says is that this server has no such thing
 
 
 class Router:
@@ -52,18 +57,22 @@ class Router:
         path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
         methods, argument = self._at(path.removeprefix("/v1").rstrip("/"))
         if methods is None:
+            paths = dict.fromkeys(shown_path(route.path) for route in self.routes if not route.absent)
             raise NotFoundError(
-                f"There is nothing at {scope['path']}. This server has {', '.join(map(_shown, self._table))}, "
-                "each with or without /v1 before it.",
+                f"There is nothing at {scope['path']}. This server has {', '.join(paths)}, each with or without "
+                "/v1 before it.",
                 code="unknown_url",
             )
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if method not in methods:
+            taken = ", ".join(name for name, route in methods.items() if not route.absent) or ", ".join(
+                methods
+            )
             raise APIStatusError(
-                f"{scope['path']} does not take {scope['method']}, but {', '.join(methods)}.",
+                f"{scope['path']} does not take {scope['method']}, but {taken}.",
                 status_code=405,
                 code="method_not_allowed",
-                headers={"allow": ", ".join(methods)},
+                headers={"allow": taken},
             )
         return methods[method], argument
 
@@ -76,9 +85,6 @@ class Router:
         return None, ""
 
 
-_ID = re.compile(r"\{(\w+)(:path)?\}")
-
-
 def _pattern(path: str) -> re.Pattern[str]:
     """What a path with an id matches; an id is never empty."""
     before, name, after = re.split(r"(\{[^}]*\})", path)
@@ -87,6 +93,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     )
 
 
-def _shown(path: str) -> str:
+def shown_path(path: str) -> str:
     """A path as people write it: `/models/{model}`."""
-    return _ID.sub(r"{\1}", path)
+    return PATH_ID.sub(r"{\1}", path)
