@@ -271,4 +271,4 @@ def test_a_function_call_is_checked_as_a_tool_choice_is():
     assert "no tool call" in invalid(yielding("text"), function_call={"name": "f"}, **asked)
     assert "does not allow" in invalid(yielding(*F), function_call="none", **asked)
     status, _, body = post(yielding(*F), function_call={"name": "g"}, **asked)
-    assert (status, json.loads(body)["error"]["param"]) == (400, "function_call")
+    assert (status, json.loads(body)["error"]["param"]) == (400, "function_call.name")

@@ -5,9 +5,10 @@ The way back, the calls of an answer in the old form, is `protocol.write`'s.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from ...protocol.errors import BadRequestError
 from ...types.chat.request import (
     AssistantMessage,
     ChatRequest,
@@ -27,32 +28,23 @@ __all__ = ["as_tools"]
 
 
 def as_tools(request: ChatRequest) -> ChatRequest:
-    """The request with tools in place of functions. Raises `BadRequestError` for a function that is not there."""
-    functions = request.functions or ()
+    """The request with tools in place of functions."""
     return msgspec.structs.replace(
         request,
         messages=_messages(request.messages),
         tools=[
             FunctionTool(FunctionDefinition(each.name, each.description, each.parameters))
-            for each in functions
+            for each in request.functions or ()
         ],
-        tool_choice=_choice(request.function_call, {each.name for each in functions}),
+        tool_choice=_choice(request.function_call),
         parallel_tool_calls=False,
         functions=None,
         function_call=None,
     )
 
 
-def _choice(asked: str | FunctionCallOption | None, names: set[str]) -> ToolChoice | None:
-    if isinstance(asked, FunctionCallOption):
-        if asked.name not in names:
-            raise BadRequestError(
-                "'function_call' names a function that is not in 'functions'.",
-                param="function_call",
-                code="invalid_combination",
-            )
-        return NamedFunctionChoice(ToolName(asked.name))
-    return "none" if asked == "none" else "auto" if asked == "auto" else None
+def _choice(asked: Literal["none", "auto"] | FunctionCallOption | None) -> ToolChoice | None:
+    return NamedFunctionChoice(ToolName(asked.name)) if isinstance(asked, FunctionCallOption) else asked
 
 
 def _messages(messages: list[Message]) -> list[Message]:
