@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from duologue.engines.local import default_engine
 from duologue.engines.local import judge
 from duologue.engines.local.judge import TOO_COSTLY, Judge
 from duologue.protocol.errors import InternalServerError
@@ -61,6 +63,33 @@ def test_nothing_is_left_of_it():
     assert len(children()) == len(before) + 1
     del fresh
     assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of this machine")
+def test_nothing_is_left_of_one_that_is_closed(fresh):
+    """Not even what it is busy with; and the next grammar starts it again."""
+    before = children()
+    fresh.close()
+    fresh.check(FINE, 5)
+    busy = threading.Thread(target=fresh.check, args=(ENDLESS, 60))
+    busy.start()
+    time.sleep(0.2)  # so that it is at it; else it comes after the end, and ends by itself
+    fresh.close()
+    busy.join(10)
+    assert not busy.is_alive()
+    assert children() <= before
+    assert fresh.check(FINE, 5)[0] == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of this machine")
+async def test_nothing_is_left_of_an_engine_that_is_closed(make_request):
+    before = children()
+    engine = default_engine()
+    asked = make_request("Hello", response_format={"type": "json_object"}, max_tokens=2)
+    for _ in range(2):
+        assert [event async for event in engine.generate(asked)]
+        await engine.close()
+        assert children() <= before
 
 
 def test_it_ends_with_the_interpreter_without_a_word():

@@ -534,3 +534,20 @@ def test_an_effort_of_none_lets_no_thought_begin(planned, tiny):
     asked = planned(by=by, reasoning_effort="none", response_format={"type": "json_object"})
     assert takes(by, asked, "{}")
     assert not takes(by, asked, "<think>\nHm {\n</think>\n\n{}")
+
+
+@pytest.mark.parametrize("parameters", [{}, {"tools": TOOLS}], ids=["freely", "beside tools"])
+def test_an_effort_of_none_keeps_a_tag_of_several_tokens_out(parameters, plan, tmp_path, planned):
+    """At the beginning, where it would be one. Elsewhere it is text."""
+    plan.metadata["tokenizer.chat_template"] += (
+        "{{ reasoning_effort }}{# <think>, </think>, <tool_call> with arguments #}{{ tools }}"
+    )
+    plan.metadata["llama.context_length"] = 4096
+    by = Model(plan.write(tmp_path))
+    assert planned(by=by, reasoning_effort="high").grammar is None
+    asked = planned(by=by, reasoning_effort="none", **parameters)
+    for text in ("<think>Hm</think>Hello", "\n <think>", "<think>"):
+        assert not takes(by, asked, text)
+    for text in ("Hello", "", "<thin", "Say <think>."):
+        assert takes(by, asked, text)
+    assert takes(by, planned(by=by, reasoning_effort="high", tools=TOOLS), "<think>Hm</think>Hello")

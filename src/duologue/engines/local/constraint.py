@@ -49,6 +49,7 @@ class Constraints:
         self._ends = sorted(ends)
         self._compiled = functools.lru_cache(MAX_COMPILED)(self._compile)
         self._known: dict[bytes, None] = {}
+        self._judge: Judge | None = None
         self._lock = threading.Lock()
 
     def check(self, grammar: str) -> str:
@@ -77,6 +78,13 @@ class Constraints:
             raise GrammarError(words)
         return self._compiled(grammar).fork()
 
+    def close(self) -> None:
+        """End the process that tries grammars out; it is started again with the next one."""
+        with self._lock:
+            judge = self._judge
+        if judge is not None:
+            judge.close()
+
     def _wrong(self, grammar: str, seconds: float) -> tuple[str, float]:
         """What is wrong with a grammar that may take so long, and how long it took."""
         _llguidance()
@@ -86,6 +94,8 @@ class Constraints:
         if len(grammar) > MAX_GRAMMAR_BYTES:
             return f"it is larger than {MAX_GRAMMAR_BYTES} bytes", 0.0
         with self._lock:
+            if self._judge is None:
+                self._judge = Judge(self._tokens.tokens, self._tokens.special_token_ids, self._ends)
             judge = self._judge
         words, spent = judge.check(grammar, seconds)
         if not words:
@@ -107,10 +117,6 @@ class Constraints:
     @functools.cached_property
     def _numbers(self) -> Numbers:
         return Numbers(self._tokenizer.pieces)
-
-    @functools.cached_property
-    def _judge(self) -> Judge:
-        return Judge(self._tokens.tokens, self._tokens.special_token_ids, self._ends)
 
     @functools.cached_property
     def _vocabulary(self) -> llguidance.LLTokenizer:

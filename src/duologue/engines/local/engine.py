@@ -81,6 +81,7 @@ class LocalEngine:
     async def close(self) -> None:
         """Stop all work; requests under way fail. A request that comes later is answered all the same."""
         await asyncio.to_thread(self._worker.close)
+        await asyncio.to_thread(self._model.constraints.close)
 
 
 def _arithmetic() -> str:

@@ -65,26 +65,35 @@ def compose(
     answer: str | None,
     thoughts: Thoughts | None,
     control: Mapping[str, int],
+    *,
+    silent: bool = False,
 ) -> str | None:
     """The grammar of an answer; None for one that may be any text.
 
     `answer` is the rule of an answer that is no call, None for text. `control` are the ids of the model's control
-    tokens by what they are spelled as: text never spells them.
+    tokens by what they are spelled as: text never spells them. `silent` says that no thoughts may come, and that
+    no text may begin as they do.
     """
-    if answer is None and calls is None:
+    if answer is None and calls is None and not silent:
         return None
-    return _Composer(calls, answer, thoughts, control).grammar()
+    return _Composer(calls, answer, thoughts, control, silent).grammar()
 
 
 class _Composer:
     """Writes one grammar, rule by rule."""
 
     def __init__(
-        self, calls: Calls | None, answer: str | None, thoughts: Thoughts | None, control: Mapping[str, int]
+        self,
+        calls: Calls | None,
+        answer: str | None,
+        thoughts: Thoughts | None,
+        control: Mapping[str, int],
+        silent: bool,
     ) -> None:
         self._calls = calls
         self._answer = answer
         self._thoughts = thoughts
+        self._silent = silent
         self._control = control
         self._spelled = re.compile(f"({any_of(control)})")
         self._rules: dict[str, str] = {}
@@ -96,7 +105,7 @@ class _Composer:
         return f"%llguidance {{}}\n{rules}\n"
 
     def _start(self) -> str:
-        if self._thoughts is None:
+        if self._thoughts is None or self._silent:
             return "body"
         self._rules["BLANK"] = f"/{SPACES}/"
         self._rules["thought"] = f"{self._up_to('thinking', self._thoughts.close)} BLANK?"
@@ -116,8 +125,9 @@ class _Composer:
         if self._answer is not None and (calls is None or calls.mode != "must"):
             self._rules["json"] = self._answer
             yield "json"
-        elif calls is not None and calls.mode != "must":
-            marks = [f"{ANY}{_escape(mark)}{ANY}" for mark in calls.form.marked]
+        elif calls is None or calls.mode != "must":
+            told_by = calls.form.marked if calls is not None else ()
+            marks = [f"{ANY}{_escape(mark)}{ANY}" for mark in told_by]
             self._rules["TEXT"] = _without((*marks, *self._beginnings()))
             yield "TEXT"
 

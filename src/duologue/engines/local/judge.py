@@ -1,7 +1,7 @@
 """Says what is wrong with grammars: a process of its own tries them out, for some never compile.
 
 It is started with the first grammar, serves all that follow, and is started again where one has ended it. It
-ends with the judge, or with this process.
+ends when the judge is closed or forgotten, or with this process.
 """
 
 from __future__ import annotations
@@ -55,6 +55,14 @@ class Judge:
             words = process.ask(json.dumps(grammar).encode(), seconds)
             return TOO_COSTLY if words is None else words, time.monotonic() - start
 
+    def close(self) -> None:
+        """End the process, and what it tries out. It is started again with the next grammar."""
+        process = self._process
+        if process is not None and process.parent == os.getpid():
+            process.kill()
+            with self._lock:  # whoever waits for its answer has none now, and lets go
+                process.end()
+
     def _ready(self) -> _Process:
         """The process, started if there is none that this one has started and that lives."""
         process = self._process
@@ -71,13 +79,17 @@ class _Process:
         self.parent = os.getpid()
         self._popen = _start()
         # Not left to the collection of garbage: so nothing of it is left behind at the end of this process.
-        self._end = weakref.finalize(owner, _end, self._popen, self.parent)
+        self.end = weakref.finalize(owner, _end, self._popen, self.parent)
         if self.ask(head, MAX_START_S) is None:
             raise _no_process()
 
     @property
     def alive(self) -> bool:
         return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """Let it answer nothing more; any thread may say so."""
+        self._popen.kill()
 
     def ask(self, line: bytes, seconds: float) -> str | None:
         """Its answer to a line; None where it gave none in time, and was ended."""
@@ -95,7 +107,7 @@ class _Process:
         finally:
             timer.cancel()
             if not answer.endswith(b"\n"):
-                self._end()
+                self.end()
         return str(json.loads(answer)) if answer.endswith(b"\n") else None
 
 

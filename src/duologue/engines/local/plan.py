@@ -69,7 +69,7 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
     )
     thoughts = _thoughts(model, prompt)
     silent = request.reasoning_effort == "none" and thoughts is not None and not thoughts.opened
-    calls, grammar = _held(model, request, offer, None if silent else thoughts)
+    calls, grammar = _held(model, request, offer, thoughts, silent=silent)
     reading = calls if calls is not None and calls.mode != "not" else None
     room = model.context - len(prompt)
     limit = request.token_limit
@@ -174,14 +174,21 @@ def _check_knows_tools(model: ChatModel, request: ChatRequest) -> None:
 
 
 def _held(
-    model: ChatModel, request: ChatRequest, offer: Offer | None, thoughts: Thoughts | None
+    model: ChatModel,
+    request: ChatRequest,
+    offer: Offer | None,
+    thoughts: Thoughts | None,
+    *,
+    silent: bool,
 ) -> tuple[Calls | None, str | None]:
-    """The calls that an answer may have, and the grammar that it is held to."""
+    """The calls that an answer may have, and the grammar that it is held to; `silent` if it may have no thoughts."""
+    if silent and thoughts is not None and thoughts.open in model.tokenizer.special:
+        thoughts, silent = None, False  # the tag is a token, which is banned: that costs nothing
     schemas: list[_Schema] = []
     check = model.constraints.checking()
     answer = _answer(request, schemas)
     calls = _calls(model, offer, answer, schemas, check) if offer is not None else None
-    grammar = compose(calls, answer, thoughts, model.tokenizer.structure)
+    grammar = compose(calls, answer, thoughts, model.tokenizer.structure, silent=silent)
     if grammar is not None and (words := check(grammar)):
         _blame(check, schemas, words, "response_format" if calls is None else "tools")
     return calls, grammar

@@ -88,6 +88,7 @@ class LlamaCppEngine:
     async def close(self) -> None:
         """Stop all work; requests under way fail. A request that comes later loads the model again."""
         await asyncio.to_thread(_stop, self._crew, self._binding)
+        await asyncio.to_thread(self._model.constraints.close)
 
     def _answer(self, request: ChatRequest, job: Job[Event]) -> None:
         guesses = None if request.prediction is None else NO_GUESSES
