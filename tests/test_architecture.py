@@ -23,6 +23,7 @@ FLOORS = {
     "engines": 4,
     "cli": 5,
     "run": 5,
+    "testing": 5,
     "__main__": 5,
 }
 ANYWHERE = {"_lazy", "_version", ""}
