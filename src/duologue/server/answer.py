@@ -1,29 +1,62 @@
-"""One answer of an engine: streamed or whole, cancelled when its reader has gone.
+"""One answer of an engine: streamed or whole, ended when nobody reads it or when it takes too long.
 
 The engine's generator runs in the task of the request, from its first step to its last, so that it may hold
-timeouts and task groups across its yields. Beside it stands one attendant per request, which watches for the
-client's leaving, sends the head when the engine takes long, and comments when it is silent.
+timeouts and task groups across its yields. Beside it stand a watcher, for the client's leaving, and an
+attendant, for what is due at a time: the head when the engine's first event is late, a comment after a
+silence, and the end of an engine that gives nothing or of a reader that takes nothing. Both end an engine in
+the same way: its task is cancelled, and the generator closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import itemgetter
 
 from ..engine import Engine, Event
 from ..protocol.codec import encode
+from ..protocol.errors import InternalServerError
 from ..protocol.sse import encode_comment
-from ..protocol.write import ChunkWriter, collector
+from ..protocol.write import ChunkWriter, collector, invalid
 from ..types.chat.request import ChatRequest
 from .asgi import Disconnected, send_body, send_head
 from .exchange import Exchange
 
-__all__ = ["Answer"]
+__all__ = ["FAREWELL_S", "Answer"]
+
+_log = logging.getLogger("duologue.server")
 
 _STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _KEEP_ALIVE = encode_comment("keep-alive")
+
+# How long the last words of a stream that is ended from outside may take to be sent.
+FAREWELL_S = 0.5
+
+# What is due, and when.
+_Due = tuple[float, Callable[[], Awaitable[None]]]
+
+
+class _Loop:
+    """How answers share an event loop: whose event came last, and how many have stepped back."""
+
+    def __init__(self) -> None:
+        self.last: Answer | None = None
+        self.stepped_back = 0
+
+
+class _Here(threading.local):
+    """The event loop of this thread."""
+
+    def __init__(self) -> None:
+        self.loop = _Loop()
+
+
+_here = _Here()
 
 
 class Answer:
@@ -43,99 +76,204 @@ class Answer:
         self._writer = writer
         self._headers = headers
         self._options = exchange.options
-        self._gone = False
+        self._why: Exception | None = None  # the engine is to stop
+        self._cancels = 0
+        self._stopped_at = 0.0
         self._head_sent = False
         self._sending = False  # the request's own task is inside send()
-        self._sent_at = time.monotonic()
-        self._turn = asyncio.Lock()  # the attendant is inside send()
+        self._begun = self._sent_at = self._given_at = time.monotonic()
+        self._turn = asyncio.Lock()
+        self._clear = False  # the head is sent, and the attendant is not inside send()
+        self._loop = _here.loop
         self._breath_at = 0.0
 
     async def run(self) -> None:
-        """Answer. Raises what the engine raised, as long as it can still become a status."""
+        """Answer. Raises what the engine raised, as long as it can still become a status, and `Disconnected`."""
         task = asyncio.current_task()
         assert task is not None
-        watcher = asyncio.ensure_future(self._watch(task))
-        attendant = asyncio.ensure_future(self._attend()) if self._request.stream else None
+        self._task = task
+        helpers = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._attend())]
         try:
             await (self._stream() if self._request.stream else self._whole())
-        except BaseException:
-            if self._gone:
-                raise Disconnected from None
-            raise
+        except asyncio.CancelledError:
+            if self._why is None:
+                raise
+            raise Disconnected from None  # in the middle of the last words
         finally:
-            if self._gone:
+            if self._loop.last is self:
+                self._loop.last = None
+            for helper in helpers:
+                helper.cancel()
+            for _ in range(self._cancels):
                 task.uncancel()
-            watcher.cancel()
-            if attendant is not None:
-                attendant.cancel()
 
-    async def _watch(self, task: asyncio.Task[object]) -> None:
-        """Cancel the request's task once its client has gone."""
+    # --- beside the engine ---
+
+    async def _watch(self) -> None:
+        """Stop the engine once its client has gone."""
         while (await self._exchange.receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
-        task.cancel()
+        await self._stop(Disconnected())
 
     async def _attend(self) -> None:
-        """Send the head when the first event is late, then a comment after every silence."""
-        await asyncio.sleep(self._options.first_event_hold)
+        """Do what is due, and look again at least every `keep_alive` seconds: what is due changes."""
         while True:
-            silence = time.monotonic() - self._sent_at
-            if not self._head_sent:
-                async with self._turn:
-                    await self._send_head()
-            elif silence >= self._options.keep_alive and not self._sending:
-                async with self._turn:
-                    await send_body(self._exchange.send, _KEEP_ALIVE, more=True)
-                self._sent_at = time.monotonic()
-                silence = 0.0
-            await asyncio.sleep(max(self._options.keep_alive - silence, 0.01))
+            at, act = min(self._due(), key=itemgetter(0))
+            wait = at - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(min(wait, self._options.keep_alive))
+            else:
+                await act()
+
+    def _due(self) -> Iterator[_Due]:
+        options = self._options
+        if self._why is not None:
+            yield self._stopped_at + options.cleanup_timeout, partial(self._stop, self._why)
+            return
+        yield self._begun + options.answer_timeout, self._out_of_time
+        if self._sending:
+            self._given_at = time.monotonic()  # the engine cannot give anything now
+            yield self._sent_at + options.reader_idle, partial(self._stop, Disconnected())
+            return
+        yield self._given_at + options.engine_idle, self._idle
+        if self._request.stream and self._head_sent:
+            yield self._sent_at + options.keep_alive, self._comment
+        elif self._request.stream:
+            yield self._begun + options.first_event_hold, self._begin
+
+    async def _begin(self) -> None:
+        await self._beside(self._send_head)
+
+    async def _comment(self) -> None:
+        await self._beside(partial(send_body, self._exchange.send, _KEEP_ALIVE, more=True))
+        self._sent_at = time.monotonic()
+
+    async def _beside(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Send something while the engine is silent; should it speak meanwhile, that waits."""
+        self._clear = False
+        try:
+            async with self._turn, asyncio.timeout(self._options.reader_idle):
+                await send()
+        except (TimeoutError, Disconnected):
+            await self._stop(Disconnected())
+
+    async def _idle(self) -> None:
+        limit = f"{self._options.engine_idle:g} s, which is this server's engine_idle"
+        await self._stop(_timeout("engine_timeout", f"The engine gave nothing for {limit}."))
+
+    async def _out_of_time(self) -> None:
+        limit = f"{self._options.answer_timeout:g} s, which is this server's answer_timeout"
+        await self._stop(_timeout("answer_timeout", f"The answer took longer than {limit}."))
+
+    async def _stop(self, why: Exception) -> None:
+        """Stop the engine. One that does not heed it is told again every `cleanup_timeout` seconds."""
+        if why is self._why:
+            _log.warning("request %s: the engine does not stop", self._exchange.request_id)
+        self._why = why
+        self._stopped_at = time.monotonic()
+        self._cancels += 1
+        self._task.cancel()
+
+    # --- the engine ---
 
     async def _whole(self) -> None:
         whole = collector(self._request)
-        async with _closing(self._engine.generate(self._request)) as events:
-            async for event in events:
-                whole.feed(self._writer.write(event))
-                if self._gone or time.monotonic() > self._breath_at:
-                    await self._breathe()
-        whole.feed(self._writer.finish())
-        await self._exchange.send_json(encode(whole.result()), headers=self._headers)
+        room = self._options.max_answer_bytes
+
+        async def keep(frames: bytes) -> None:
+            nonlocal room
+            room -= len(frames)
+            if room < 0:
+                raise invalid("more than this server's max_answer_bytes")
+            whole.feed(frames)
+
+        try:
+            await self._drive(keep)
+            whole.feed(self._writer.finish())
+        except (Exception, asyncio.CancelledError) as error:
+            self._last_words(error)  # raises, since there is no head
+        else:
+            self._sent_at, self._sending = time.monotonic(), True
+            await self._exchange.send_json(encode(whole.result()), headers=self._headers)
 
     async def _stream(self) -> None:
+        limit: float | None = None
         try:
-            async with _closing(self._engine.generate(self._request)) as events:
-                async for event in events:
-                    frames = self._writer.write(event)
-                    if frames:
-                        await self._send(frames)
-                    if self._gone or time.monotonic() > self._breath_at:
-                        await self._breathe()
+            await self._drive(self._put)
             last = self._writer.finish()
-        except Exception as error:
-            if self._gone or not self._head_sent:
-                raise
-            last = self._writer.fail(self._exchange.as_status(error))
-        await self._send(last, more=False)
+        except (Exception, asyncio.CancelledError) as error:
+            last = self._last_words(error)
+            if isinstance(error, asyncio.CancelledError) and self._why is None:
+                limit = FAREWELL_S
+        try:
+            async with asyncio.timeout(limit):
+                self._sent_at = time.monotonic()
+                await self._put(last, more=False)
+        except TimeoutError:
+            raise Disconnected from None
+
+    async def _drive(self, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Run the engine to its end, and give what it makes to `take`."""
+        write, clock, loop = self._writer.write, time.monotonic, self._loop
+        async with _closing(self._engine.generate(self._request)) as events:
+            async for event in events:
+                frames = write(event)
+                self._given_at = now = clock()
+                if frames:
+                    self._sent_at = now
+                    await take(frames)
+                if loop.last is not self:  # others had their turn
+                    loop.last = self
+                    self._breath_at = now + self._options.breath
+                elif now > self._breath_at:
+                    await self._breathe()
+                if self._why is not None:
+                    raise self._why
+
+    def _last_words(self, error: BaseException) -> bytes:
+        """The end of a stream whose engine ended with `error`, which is raised where it can still be a status."""
+        why = self._reason(error)
+        if not self._head_sent or isinstance(why, Disconnected):
+            raise why
+        return self._writer.fail(self._exchange.as_status(why))
+
+    def _reason(self, error: BaseException) -> BaseException:
+        if self._why is not None:
+            return self._why
+        if isinstance(error, asyncio.CancelledError):  # by the server, or by what the app is mounted in
+            return InternalServerError(
+                "The server has ended this answer, because it is being stopped. Ask again.",
+                status_code=503,
+                code="server_stopping",
+                headers={"retry-after": "1"},
+            )
+        return error
 
     async def _breathe(self) -> None:
         """Give the event loop its turn.
 
-        An engine that never waits would otherwise starve every other request, and its own cancellation.
+        An engine that never waits would otherwise starve every other request, and its own cancellation. Where
+        several are like that they share the time, so that the loop's turn comes as soon as with one.
         """
-        await asyncio.sleep(0)
-        if self._gone:
-            raise Disconnected
-        self._breath_at = time.monotonic() + self._options.breath
+        loop = self._loop
+        loop.stepped_back += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            loop.stepped_back -= 1
+        loop.last = self
+        self._breath_at = time.monotonic() + self._options.breath / (1 + loop.stepped_back)
 
-    async def _send(self, frames: bytes, *, more: bool = True) -> None:
-        if self._turn.locked():
-            async with self._turn:
-                pass
+    # --- the wire ---
+
+    async def _put(self, frames: bytes, *, more: bool = True) -> None:
         self._sending = True
-        if not self._head_sent:
-            await self._send_head()
+        if not self._clear:
+            async with self._turn:
+                if not self._head_sent:
+                    await self._send_head()
+            self._clear = True
         await send_body(self._exchange.send, frames, more=more)
-        self._sent_at = time.monotonic()
         self._sending = False
 
     async def _send_head(self) -> None:
@@ -144,6 +282,10 @@ class Answer:
         await send_head(
             self._exchange.send, 200, self._exchange.head("text/event-stream; charset=utf-8", headers)
         )
+
+
+def _timeout(code: str, message: str) -> InternalServerError:
+    return InternalServerError(message, status_code=504, code=code)
 
 
 @asynccontextmanager

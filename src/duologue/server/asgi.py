@@ -23,14 +23,20 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def send_head(send: Send, status: int, headers: Mapping[str, str]) -> None:
-    """Send the status and the headers."""
+    """Send the status and the headers. Raises `Disconnected` where the server says that the client has gone."""
     encoded = [
         (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
         for name, value in headers.items()
     ]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+    except OSError:
+        raise Disconnected from None
 
 
 async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:
-    """Send a piece of the body, the last one unless `more` follows."""
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+    """Send a piece of the body, the last one unless `more` follows. Raises as `send_head` does."""
+    try:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+    except OSError:
+        raise Disconnected from None

@@ -18,20 +18,35 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 class ServerOptions:
     """The settings of a server. Times are in seconds, sizes in bytes.
 
-    `first_event_hold`: how long the head of a stream waits for the engine's first event, so that an error
-    before it can still be a status. `keep_alive`: after how long a silence a comment is sent. `breath`: after
-    how much engine time the event loop gets its turn. `allowed_hosts`: the Host headers that a server without
-    a key answers to; loopback ones unless given.
+    `allowed_hosts`: the Host headers that a server without a key answers to; loopback ones unless given.
+
+    What a server takes on: `max_requests` at once; bodies of `max_body_bytes` each and `max_held_bytes`
+    together, each within `body_timeout`. More is refused with a 503 that says when to ask again.
+
+    How an answer runs: `first_event_hold` is how long the head of a stream waits for the engine's first event,
+    so that an error before it can still be a status; after a silence of `keep_alive` a comment is sent; after
+    `breath` of engine time the event loop gets its turn.
+
+    How an answer is ended: `engine_idle` after the engine's last event, `answer_timeout` after its beginning,
+    `reader_idle` after the client last took something, and beyond `max_answer_bytes` of chunks where it is not
+    streamed. An engine that does not stop within `cleanup_timeout` is told again.
     """
 
     api_key: str | None = field(default=None, repr=False)
     profile: Profile = "strict"
     allowed_hosts: frozenset[str] | None = None
+    max_requests: int = 1024
     max_body_bytes: int = 32 * 1024 * 1024
+    max_held_bytes: int = 256 * 1024 * 1024
+    max_answer_bytes: int = 128 * 1024 * 1024
     body_timeout: float = 60.0
     first_event_hold: float = 2.0
     keep_alive: float = 15.0
     breath: float = 0.010
+    engine_idle: float = 600.0
+    answer_timeout: float = 3600.0
+    reader_idle: float = 300.0
+    cleanup_timeout: float = 10.0
 
     def __post_init__(self) -> None:
         if self.api_key is not None and (not self.api_key or self.api_key != self.api_key.strip()):
@@ -40,6 +55,9 @@ class ServerOptions:
             )
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
+        for name, value in vars(self).items():
+            if type(value) in (int, float) and not value > 0:
+                raise ValueError(f"{name} must be more than 0, not {value!r}")
 
     @property
     def lenient(self) -> bool:
