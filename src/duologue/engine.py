@@ -278,4 +278,17 @@ def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ())
             f"{obj!r} cannot be served: pass a function of the request, or an object with `models`, "
             "`supports` and `generate(request)`"
         )
+    if not _takes_one(obj):
+        raise TypeError(f"{obj!r} cannot be served: it must take one argument, the request")
     return FunctionEngine(obj, model=model, native=native)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with one argument, as far as it tells."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # some written in C tell nothing
+        pass
+    return True

@@ -1,15 +1,15 @@
-"""`duologue serve`: an engine as an endpoint."""
+"""`duologue serve`: engines as an endpoint."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from ..engines.local import BACKENDS
-from ..run import DEFAULT_HOST, DEFAULT_PORT, load_target
+from ..run import DEFAULT_HOST, DEFAULT_PORT, load_targets, serve_reloading
 from ..run import serve as run_until_stopped
-from ..server import PROFILES, Profile
+from ..server import PROFILES
 
 __all__ = ["serve"]
 
@@ -23,13 +23,22 @@ Examples:
   duologue serve model.gguf                 a model file of yours
   duologue serve hf:owner/repo:file.gguf    one from the Hugging Face Hub, downloaded once
   duologue serve my_agent:answer            the function `answer` in my_agent.py
+  duologue serve my_agent:answer --reload   the same, again after each change of the code
+  duologue serve small=model.gguf agent=my_agent:answer
+                                            several models on one endpoint
   duologue serve echo --port 0              repeats what it is told, on a free port
   duologue serve --host 0.0.0.0 --api-key "$KEY"
 """
 )
-@click.argument("target", required=False)
+@click.argument("targets", metavar="[[NAME=]TARGET]...", nargs=-1)
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port to listen on; 0 for a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 for a free one.",
+)
 @click.option(
     "--api-key",
     envvar="DUOLOGUE_API_KEY",
@@ -45,6 +54,12 @@ Examples:
     "mock: lenient, for test suites, with the target echo only.",
 )
 @click.option(
+    "--reload",
+    is_flag=True,
+    help="For module:attribute: start again when a Python file below this folder changes. Requests wait "
+    "meanwhile; answers under way have 10 s to finish, and a client sees when its answer was cut.",
+)
+@click.option(
     "--backend",
     type=click.Choice(BACKENDS),
     help="What runs a model file; unless given, llama.cpp where it is installed, else numpy.",
@@ -54,14 +69,23 @@ Examples:
 @click.option("--threads", type=AT_LEAST_1, help="llama.cpp: how many threads compute.")
 @click.option("--gpu-layers", type=AT_LEAST_0, help="llama.cpp: how many layers are put on the GPU.")
 def serve(
-    target: str | None, host: str, port: int, api_key: str | None, profile: str, **settings: Any
+    targets: tuple[str, ...],
+    host: str,
+    port: int,
+    api_key: str | None,
+    profile: Any,
+    reload: bool,
+    **settings: Any,
 ) -> None:
-    """Serve TARGET as a Chat Completions endpoint, until stopped.
+    """Serve each TARGET as a model of one Chat Completions endpoint, until stopped.
 
-    TARGET is nothing (the built-in model), `echo`, a model file (a path that ends with .gguf, or
-    hf:owner/repository:file.gguf), or `module:attribute`: an engine, or a function of the request that yields
-    or returns text.
+    A TARGET is `echo`, a model file (a path that ends with .gguf, or hf:owner/repository:file.gguf), or
+    `module:attribute`: an engine, or a function of the request that yields or returns text. Without one, the
+    built-in model is served. NAME is the model that clients ask for; a target has a name of its own, too.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    engine = load_target(target, **given)
-    run_until_stopped(engine, host=host, port=port, api_key=api_key, profile=cast("Profile", profile))
+    where: dict[str, Any] = {"host": host, "port": port, "api_key": api_key, "profile": profile}
+    if reload:
+        serve_reloading(targets, given, **where)
+    else:
+        run_until_stopped(load_targets(targets, **given), **where)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..protocol.codec import encode
+from ..protocol.errors import DuologueError
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.request import ChatRequest
 from ..types.model import Model, ModelList
@@ -101,7 +102,9 @@ class App:
                 await hook()
             except Exception as error:
                 self.failure = error
-                _log.exception("the engine failed at %s", phase)
+                # An error of ours says in words what is wrong, and whoever runs the server says it to the user.
+                if not isinstance(error, DuologueError):
+                    _log.exception("the engine failed at %s", phase)
                 await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
                 return
             await send({"type": f"lifespan.{phase}.complete"})

@@ -1,0 +1,17 @@
+"""Running a server: what a TARGET means, `serve`, a server beside the caller's code, and `--reload`."""
+
+from __future__ import annotations
+
+from .reload import serve_reloading
+from .serving import DEFAULT_HOST, DEFAULT_PORT, run_server, serve
+from .target import load_target, load_targets
+
+__all__ = [
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "load_target",
+    "load_targets",
+    "run_server",
+    "serve",
+    "serve_reloading",
+]

@@ -1,0 +1,62 @@
+"""`--reload`: the server runs in a process of its own, which is started again when a file changes."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..protocol.errors import DuologueError
+from ..server import Profile
+from .serving import check_address, listen, make_app, run_app
+from .target import is_module_target, load_targets
+
+__all__ = ["serve_reloading"]
+
+
+def serve_reloading(
+    targets: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    host: str,
+    port: int,
+    api_key: str | None,
+    profile: Profile,
+) -> None:
+    """Serve `targets` until stopped, anew whenever a Python file below the current folder changes.
+
+    The listening socket stays open in between, so nobody is refused: a request waits until the new process is
+    there. The old one first finishes its answers, as any server that is told to stop does.
+    """
+    if not any(is_module_target(target.rpartition("=")[2]) for target in targets):
+        raise DuologueError(
+            "--reload is for code of yours: duologue serve my_agent:answer --reload. Nothing else here can change."
+        )
+    check_address(host, api_key)
+    import uvicorn
+    from uvicorn.supervisors import ChangeReload
+
+    # A name, not an app: uvicorn watches files only for what can be loaded again.
+    config = uvicorn.Config("duologue.run:serve", reload=True, log_level="warning")
+    run = functools.partial(_serve_again, tuple(targets), dict(settings), api_key, profile)
+    with listen(host, port) as listener:
+        ChangeReload(config, target=run, sockets=[listener]).run()
+
+
+def _serve_again(
+    targets: Sequence[str],
+    settings: Mapping[str, Any],
+    api_key: str | None,
+    profile: Profile,
+    sockets: list[socket.socket] | None,
+) -> None:
+    """Serve, in the process that is started again; what is wrong is told, and the next change waited for."""
+    assert sockets
+    try:
+        app = make_app(load_targets(targets, **settings), api_key=api_key, profile=profile)
+        run_app(app, sockets[0])
+    except DuologueError as error:
+        print(f"Error: {error}\nWaiting for a change.", file=sys.stderr, flush=True)
+        sys.exit(1)
