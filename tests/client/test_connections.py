@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from duologue import (
+    APIConnectionError,
     APIError,
     APIStatusError,
     APITimeoutError,
@@ -495,6 +496,16 @@ def test_a_proxy(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
         both.create(base_url=proxy.url)
         assert proxy.asked[1].target == "/v1/chat/completions"
         assert "proxy-authorization" not in proxy.asked[1].headers
+
+
+@pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "http://h:99999", "http://a..b"])
+def test_a_proxy_of_the_environment_that_cannot_be(
+    both: Driver, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named as the reason, and nothing is sent past it."""
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(APIConnectionError, match="the environment's proxies"):
+        both.create(base_url="http://elsewhere.example/v1")
 
 
 def test_a_proxy_that_refuses_the_tunnel(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,7 +251,21 @@ def test_the_target(both: Driver, base: str, options: dict[str, Any], target: st
     assert sent(both, base_url=base, **copy.deepcopy(options)).target == target
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000/v1", "ftp://h/v1", "http://", "http://h:port/v1", "/v1"])
+def test_a_host_with_other_letters(both: Driver) -> None:
+    """It travels in ASCII, where it is asked for as where it is named."""
+    with WireServer(json_answer(COMPLETION)) as proxy:
+        both.create(base_url="http://bücher.example:81/v1", proxy=f"http://127.0.0.1:{proxy.port}")
+    assert proxy.asked[0].target == "http://xn--bcher-kva.example:81/v1/chat/completions"
+    assert proxy.asked[0].headers["host"] == "xn--bcher-kva.example:81"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "localhost:8000/v1", "ftp://h/v1", "http://", "http://h:port/v1", "/v1", "http://h:99999/v1"),
+        *("http://a..b/v1", "http://.h/v1", "http://a b/v1", f"http://{'a' * 64}.h/v1", "http://ü..h/v1"),
+    ],
+)
 def test_base_urls_that_are_none(url: str) -> None:
     """Found when the client is made; without a URL, OpenAI's is meant."""
     if not url:

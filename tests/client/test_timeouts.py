@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,8 +23,8 @@ from duologue import (
     Timeout,
 )
 from duologue.protocol.transport import DRAIN_S, Deadlines, Head, Headers, Request
-from support.steps import HEAD, piece
-from support.wire import CHUNK, COMPLETION, Peer, WireServer, events, json_answer, raw, sse
+from support.steps import HEAD, StepByStep, piece
+from support.wire import CHUNK, COMPLETION, PATIENCE_S, Peer, WireServer, events, json_answer, raw, sse
 
 from .conftest import ASK, Driver
 
@@ -69,6 +72,40 @@ def test_a_connection_that_is_not_accepted(every: Driver, monkeypatch: pytest.Mo
             every.create(base_url="https://elsewhere.example/v1", timeout=Timeout(connect=SHORT))
     assert caught.value.phase == "connect"
     assert "0.1 s (timeout.connect)" in str(caught.value)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """One that does not answer until it is told to."""
+    answers, look = threading.Event(), socket.getaddrinfo
+
+    def wait(host: str, *args: Any, **options: Any) -> Any:
+        if host == "slow.example" and not options.get("flags"):
+            answers.wait(PATIENCE_S)
+        return look(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    yield answers
+    answers.set()
+
+
+def test_a_resolver_that_does_not_answer(resolver: threading.Event) -> None:
+    """Its time is part of connecting."""
+    client = Client(base_url="http://slow.example/v1", timeout=Timeout(connect=SHORT), max_retries=0)
+    with pytest.raises(APITimeoutError, match=r"timeout\.connect"):
+        client.models.list()
+    assert not resolver.is_set()
+
+
+async def test_a_resolver_that_does_not_answer_on_an_event_loop(resolver: threading.Event) -> None:
+    """The same."""
+    async with AsyncClient(
+        base_url="http://slow.example/v1", timeout=Timeout(connect=SHORT), max_retries=0
+    ) as client:
+        with pytest.raises(APITimeoutError, match=r"timeout\.connect"):
+            await client.models.list()
+    assert not resolver.is_set()
+    resolver.set()  # the loop waits for its threads
 
 
 @pytest.mark.parametrize(("deadline", "phase"), [("connect", "connect"), ("total", "total")])
@@ -136,18 +173,15 @@ def test_any_byte_puts_idle_off(every: Driver) -> None:
 
 def test_a_slow_caller_is_not_an_idle_server() -> None:
     """Time that the caller takes between chunks does not count."""
-    body = [events("a", finish=None, done=False), events("b")]
-
-    def answer(peer: Peer) -> None:
-        peer.send(HEAD + piece(body[0]))
-        time.sleep(0.25)
-        peer.send(piece(body[1]) + b"0\r\n\r\n")
+    answer = StepByStep(events("a", finish=None, done=False), events("b"))
 
     async def main(url: str) -> str | None:
-        async with AsyncClient(base_url=url, timeout=Timeout(idle=0.15)) as client:
+        async with AsyncClient(base_url=url, timeout=Timeout(idle=0.2)) as client:
             stream = await client.chat.completions.create(**ASK, stream=True)
+            answer.go_on()
             async for _ in stream:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.25)
+                answer.go_on()
             return stream.outcome
 
     with WireServer(answer) as server:

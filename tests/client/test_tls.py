@@ -176,7 +176,9 @@ def test_no_proxy_whatever_the_environment_says(kind: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("cls", [Client, AsyncClient])
-@pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "h:1", "http://", ""])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://h:1", "https://h:1", "h:1", "http://", "http://h:99999", "http://a..b", ""]
+)
 def test_a_proxy_that_cannot_be(cls: type, proxy: str) -> None:
     """The error says what can."""
     with pytest.raises(DuologueError, match="proxy must be an http:// URL"):

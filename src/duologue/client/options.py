@@ -20,6 +20,7 @@ __all__ = [
     "Omit",
     "Options",
     "Timeout",
+    "is_absolute",
     "omit",
     "resolve",
 ]
@@ -34,6 +35,9 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 # The longest deadline in seconds, some thirty years: the system's clocks take no more.
 MAX_TIMEOUT_S = 10**9
 _TIMEOUTS: Mapping[str, float] = {"connect": 5.0, "headers": 600.0, "idle": 600.0}
+
+# What the resolver takes: labels of 1 to 63 characters, or an address.
+_HOST = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
 
 ApiKey = str | Callable[[], str | Awaitable[str]]
 
@@ -244,7 +248,7 @@ class Options(NamedTuple):
             ("base_url", self.base_url),
             *(("fallback_base_urls", url) for url in self.servers[1:]),
         ]:
-            if not _is_absolute(url):
+            if not is_absolute(url):
                 raise DuologueError(
                     f"{name} must be an absolute http or https URL such as {OPENAI_URL}, "
                     f"not {public_url(url)!r}."
@@ -291,7 +295,7 @@ def is_count(value: object) -> bool:
 
 def public_url(url: str) -> str:
     """`url` as it may be shown: without user, password, query and fragment, which may hold secrets."""
-    if _is_absolute(url):
+    if is_absolute(url):
         parts = urlsplit(url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
     if "@" in str(url):  # where the password begins and ends is anybody's guess
@@ -299,13 +303,17 @@ def public_url(url: str) -> str:
     return re.split("[?#]", str(url), maxsplit=1)[0]
 
 
-def _is_absolute(url: str) -> bool:
+def is_absolute(url: str) -> bool:
+    """Whether `url` is one of a server: http or https, with a host whose name can be looked up."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for one that is no number
+        host = parts.hostname or ""
+        if not host.isascii():
+            host = host.encode("idna").decode()
     except (ValueError, AttributeError, TypeError):
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts.scheme in ("http", "https") and _HOST.fullmatch(host) is not None
 
 
 def _is_openai(url: str) -> bool:

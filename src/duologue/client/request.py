@@ -163,11 +163,16 @@ def _url(server: str, path: str, query: Mapping[str, object]) -> str:
     pairs |= query
     sent = {name: _query_value(value) for name, value in pairs.items() if _is_given(value)}
     return base._replace(
-        netloc=base.netloc.rpartition("@")[2],
+        netloc=_plain_host(base.netloc.rpartition("@")[2]),
         path=quote(base.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + path,
         query=urlencode(sent, doseq=True),
         fragment="",
     ).geturl()
+
+
+def _plain_host(host: str) -> str:
+    """A host and its port in ASCII, as the line of a request and its `host` have them."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _query_value(value: object) -> object:

@@ -9,10 +9,12 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...protocol.transport import READ_BYTES, Deadlines, Phase, TransportError
@@ -27,6 +29,8 @@ __all__ = ["MAX_BESIDES", "Route", "TimedSocket", "connect"]
 
 # How many bytes may come that bring nothing of a body: sizes of chunks, and what stands beside and after them.
 MAX_BESIDES = 256 * 1024
+
+_Place = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 class Route(NamedTuple):
@@ -271,7 +275,7 @@ def connect(
 def _dialled(host: str, port: int, moment: float | None) -> socket.socket:
     """A socket that is connected by `moment`: each address is given its share of the time that is left."""
     problem = OSError("the name has no address")
-    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    places = _looked_up(host, port, moment)
     for tried, (family, kind, protocol, _, address) in enumerate(places):
         try:
             sock = socket.socket(family, kind, protocol)
@@ -292,6 +296,23 @@ def _dialled(host: str, port: int, moment: float | None) -> socket.socket:
         else:
             return sock
     raise problem
+
+
+def _looked_up(host: str, port: int, moment: float | None) -> Sequence[_Place]:
+    """The addresses of `host`. The system's resolver knows no deadline, so another thread waits for it."""
+    found: Future[Sequence[_Place]] = Future()
+
+    def look() -> None:
+        try:
+            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except BaseException as error:
+            found.set_exception(error)
+
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # no address but a name
+        threading.Thread(target=look, name="duologue-resolver", daemon=True).start()
+    return found.result(_left(moment, time.monotonic()))
 
 
 def _wrapped(sock: socket.socket, context: ssl.SSLContext, host: str, moment: float | None) -> ssl.SSLSocket:

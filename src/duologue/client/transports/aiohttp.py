@@ -32,7 +32,7 @@ _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError)
 
 # The kind of a failure, by the first line that fits; the others are "invalid".
 _KINDS: Mapping[Kind, tuple[type[BaseException], ...]] = {
-    "connect": (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError),
+    "connect": (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL),
     "reset": (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, RuntimeError),
 }
 

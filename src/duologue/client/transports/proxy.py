@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ...protocol.errors import DuologueError
 from ...protocol.transport import TransportError
+from ..options import is_absolute
 
 __all__ = ["ProxyRule", "by_way_of", "proxy_for", "proxy_rule"]
 
@@ -22,7 +23,7 @@ ProxyRule = Callable[[str], str | None]
 
 def proxy_rule(proxy: str | None) -> ProxyRule:
     """The rule of a client with the option `proxy`; None for none at all. Raises `DuologueError`."""
-    if proxy is not None and (urlsplit(proxy).scheme != "http" or not urlsplit(proxy).hostname):
+    if proxy is not None and not _is_usable(proxy):
         raise DuologueError(
             "proxy must be an http:// URL, such as http://user:password@host:3128. For other kinds of "
             "proxies pass an http_client."
@@ -47,9 +48,15 @@ def proxy_for(url: str) -> str | None:
     if proxy is None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme != "http":
-        raise TransportError("connect", "only proxies with an http:// address are supported")
+    if not _is_usable(proxy):
+        raise TransportError(
+            "connect", "of the environment's proxies only one with an http:// URL can be used"
+        )
     return proxy
+
+
+def _is_usable(proxy: str) -> bool:
+    return is_absolute(proxy) and urlsplit(proxy).scheme == "http"
 
 
 def by_way_of(proxy: str | None) -> str:
