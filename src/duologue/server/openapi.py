@@ -208,10 +208,9 @@ def _requests(app: App, request: Schema) -> dict[str, Schema]:
     for name in app.models:
         engine = app.models.find(name).engine
         groups.setdefault(id(engine), (engine, []))[1].append(name)
-    lenient = app.options.lenient
-    found = [request_schema(request, engine, names, lenient=lenient) for engine, names in groups.values()]
+    found = [request_schema(request, engine, names, app.options) for engine, names in groups.values()]
     # A lenient server gives an unknown model to its first engine.
-    if len(found) == 1 or lenient:
+    if len(found) == 1 or app.options.lenient:
         return {ChatRequest.__name__: found[0]}
     names = [f"{ChatRequest.__name__}{at}" for at in range(1, len(found) + 1)]
     places = [{"$ref": f"#/components/schemas/{name}"} for name in names]

@@ -17,7 +17,7 @@ from ..protocol.checks import PARAMETERS
 from ..types._wire import WireObject
 from ..types.chat.chat_completion_message_custom_tool_call import ChatCompletionMessageCustomToolCall
 from ..types.chat.request import ChatRequest
-from .emulate import MAX_FANOUT
+from .options import ServerOptions
 from .support import DEFAULTS, support_of
 
 __all__ = ["Schema", "definitions", "ref", "request_schema"]
@@ -31,9 +31,6 @@ _OPEN = frozenset(("service_tier",))
 _ALSO: Mapping[str, type[WireObject]] = {
     "ChatCompletionMessageFunctionToolCall": ChatCompletionMessageCustomToolCall
 }
-
-# What an emulated parameter may be at most.
-_EMULATED_LIMITS: Mapping[str, Schema] = {"n": {"maximum": MAX_FANOUT}}
 
 _SUPPORT = {
     "native": "Honoured by the engine.",
@@ -65,29 +62,27 @@ def definitions(types: tuple[type[Any], ...]) -> Mapping[str, Schema]:
     return {names[name]: _tidy(schema, names) for name, schema in found.items()}
 
 
-def request_schema(request: Schema, engine: Engine, models: Collection[str], *, lenient: bool) -> Schema:
-    """The schema of a request (`request`) as far as an engine supports it."""
-    properties = {name: _parameter(name, request["properties"][name], engine, lenient) for name in PARAMETERS}
-    properties["model"] = {"type": "string"} if lenient else {"enum": list(models)}
-    return {**request, "properties": properties, "additionalProperties": lenient}
+def request_schema(
+    request: Schema, engine: Engine, models: Collection[str], options: ServerOptions
+) -> Schema:
+    """The schema of a request (`request`) as far as an engine supports it, and a server with these options."""
+    properties = {name: _parameter(name, request["properties"][name], engine, options) for name in PARAMETERS}
+    properties["model"] = {"type": "string"} if options.lenient else {"enum": list(models)}
+    return {**request, "properties": properties, "additionalProperties": options.lenient}
 
 
-def _parameter(name: str, schema: Schema, engine: Engine, lenient: bool) -> Schema:
+def _parameter(name: str, schema: Schema, engine: Engine, options: ServerOptions) -> Schema:
     support = support_of(name, engine)
     if name in ("messages", "model"):
         return schema
-    if support == "unsupported" and lenient:
+    if support == "unsupported" and options.lenient:
         return {"description": _DROPPED}
     if support == "unsupported":
         schema = {"enum": _defaults(name)}
-    if support == "emulated" and name in _EMULATED_LIMITS:
-        schema = {
-            "anyOf": [
-                {**option, **(_EMULATED_LIMITS[name] if option["type"] != "null" else {})}
-                for option in schema["anyOf"]
-            ]
-        }
-    if lenient:
+    if (name, support) == ("n", "emulated"):
+        integer, null = schema["anyOf"]
+        schema = {"anyOf": [{**integer, "maximum": options.max_fanout}, null]}
+    if options.lenient:
         schema = {"anyOf": [schema, {"description": f"Anything else: {_DROPPED.lower()}"}]}
     said = "" if name in ("stream", "stream_options") else _SUPPORT[support]
     return {**schema, "description": said} if said else schema
