@@ -1,4 +1,4 @@
-"""What is decided of a request before its body is read, and how the body is read.
+"""What is decided of a request before its body is read, how the body is read, and how many are taken on.
 
 The order matters: a key is checked before a byte of the body is taken, and a server without a key answers
 only to who can name it as this machine. Without that, any web page could drive it: a browser sends a
@@ -11,15 +11,31 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from ..protocol.errors import APIStatusError, AuthenticationError, BadRequestError, PermissionDeniedError
-from .asgi import Disconnected, Receive, Scope, header
+from ..protocol.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    InternalServerError,
+    PermissionDeniedError,
+)
+from .asgi import Disconnected, Scope, header
+from .exchange import Exchange
 from .options import ServerOptions
 
-__all__ = ["admit", "is_loopback", "read_body"]
+__all__ = ["RETRY_AFTER_S", "Gate", "admit", "is_loopback", "read_body"]
 
 # No content length worth reading has more digits.
 MAX_DIGITS = 20
+
+# How much of a header that others chose an error shows, in characters.
+MAX_SHOWN = 40
+
+# When to ask again, as a server with too much to do says it.
+RETRY_AFTER_S = 1
 
 
 def admit(scope: Scope, options: ServerOptions) -> None:
@@ -38,24 +54,77 @@ def admit(scope: Scope, options: ServerOptions) -> None:
             status_code=415,
             code="unsupported_media_type",
         )
+    coding = (header(scope, b"content-encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise APIStatusError(
+            f"The body is sent as {_shown(coding)}, and this server takes bodies as they are. Send it without "
+            "a content encoding.",
+            status_code=415,
+            code="unsupported_content_encoding",
+            headers={"accept-encoding": "identity"},
+        )
     length = header(scope, b"content-length") or ""
     # The body is counted as it comes, too: this only saves reading what is known to be too much.
     if length.isdecimal() and (len(length) > MAX_DIGITS or int(length) > options.max_body_bytes):
         raise _too_large(options)
 
 
-async def read_body(receive: Receive, options: ServerOptions) -> bytes:
-    """The whole body. Raises for one too large or too slow, and `Disconnected`."""
+class Gate:
+    """What a server has taken on: how many requests, and how many bytes of their bodies."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()  # an app may be called from several event loops
+        self.requests = 0
+        self.held_bytes = 0
+
+    @contextmanager
+    def enter(self) -> Iterator[Callable[[int], None]]:
+        """Take a request on, for as long as the block runs. Raises a 503 where there are too many.
+
+        Gives what is to be called with the size of each part of its body that is held from then on, which
+        raises the same.
+        """
+        with self._lock:
+            if self.requests >= self._options.max_requests:
+                raise _too_many(f"is at work on {self.requests} requests, which is its max_requests")
+            self.requests += 1
+        mine = 0
+
+        def hold(size: int) -> None:
+            nonlocal mine
+            with self._lock:
+                if self.held_bytes + size > self._options.max_held_bytes:
+                    raise _too_many(
+                        f"holds {self.held_bytes} bytes of requests, and its max_held_bytes is "
+                        f"{self._options.max_held_bytes}"
+                    )
+                self.held_bytes += size
+                mine += size
+
+        try:
+            yield hold
+        finally:
+            with self._lock:
+                self.requests -= 1
+                self.held_bytes -= mine
+
+
+async def read_body(exchange: Exchange) -> bytes:
+    """The whole body. Raises for one too large or too slow, for too many at once, and `Disconnected`."""
+    options = exchange.options
     body = bytearray()
     try:
         async with asyncio.timeout(options.body_timeout):
             while True:
-                message = await receive()
+                message = await exchange.receive()
                 if message["type"] == "http.disconnect":
                     raise Disconnected
-                body += message.get("body", b"")
-                if len(body) > options.max_body_bytes:
+                part = message.get("body", b"")
+                if len(body) + len(part) > options.max_body_bytes:
                     raise _too_large(options)
+                exchange.hold(len(part))
+                body += part
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
@@ -107,3 +176,16 @@ def _too_large(options: ServerOptions) -> BadRequestError:
         status_code=413,
         code="request_too_large",
     )
+
+
+def _too_many(what: str) -> InternalServerError:
+    return InternalServerError(
+        f"This server {what}. Ask again later.",
+        status_code=503,
+        code="overloaded",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def _shown(text: str) -> str:
+    return repr(text[:MAX_SHOWN])

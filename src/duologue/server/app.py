@@ -13,7 +13,7 @@ from ..protocol.errors import DuologueError
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.request import ChatRequest
 from ..types.model import Model, ModelList
-from .admission import admit
+from .admission import Gate, admit
 from .asgi import Disconnected, Receive, Scope, Send
 from .chat import create
 from .exchange import Exchange
@@ -54,6 +54,7 @@ class App:
     def __init__(self, engine: Any, options: ServerOptions) -> None:
         self._engine = engine
         self.options = options
+        self.gate = Gate(options)
         self.models = Models(engine)
         self.router = Router((*ROUTES, *(MOCK_ROUTES if options.profile == "mock" else NO_STORE_ROUTES)))
         self.failure: BaseException | None = None  # what an engine raised when the server was to start
@@ -87,9 +88,12 @@ class App:
     async def _answer(self, exchange: Exchange) -> None:
         try:
             route, argument = self.router.find(exchange.scope)
-            if not route.open:
+            if route.open:
+                await route.handler(self, exchange, argument)
+            else:
                 admit(exchange.scope, self.options)
-            await route.handler(self, exchange, argument)
+                with self.gate.enter() as exchange.hold:
+                    await route.handler(self, exchange, argument)
         except Disconnected:
             pass
         except Exception as error:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..engine import Engine
 from ..protocol.checks import decode_request
 from ..protocol.errors import BadRequestError
+from ..protocol.padding import PaddedWriter
 from ..protocol.write import ChunkWriter
 from ..types.chat.request import ChatRequest
 from .admission import read_body
 from .answer import Answer
 from .emulate import Emulator
 from .exchange import Exchange
+from .options import ServerOptions
 from .support import Verdict, check_support
 
 if TYPE_CHECKING:
@@ -26,13 +28,13 @@ __all__ = ["create"]
 async def create(app: App, exchange: Exchange, _: str) -> None:
     """Check a request, find its engine, and let that answer."""
     lenient = app.options.lenient
-    body = await read_body(exchange.receive, app.options)
-    request, ignored = decode_request(body, lenient=lenient)
+    # The body is given up here: an answer may take long, and need not hold it twice.
+    request, ignored = decode_request(await read_body(exchange), lenient=lenient)
     served = app.models.find(request.model, lenient=lenient)
     verdict = check_support(request, served.engine, lenient=lenient)
     engine = served.life.over(served.engine)
     if verdict.emulated:
-        engine = _emulated(engine, request, verdict, lenient=lenient)
+        engine = _emulated(engine, request, verdict, app.options)
     headers = {}
     if verdict.delegated:
         headers["duologue-delegated-params"] = ", ".join(verdict.delegated)
@@ -41,25 +43,27 @@ async def create(app: App, exchange: Exchange, _: str) -> None:
     await Answer(exchange, engine, request, _writer(request), headers).run()
 
 
-def _emulated(engine: Engine, request: ChatRequest, verdict: Verdict, *, lenient: bool) -> Engine:
+def _emulated(engine: Engine, request: ChatRequest, verdict: Verdict, options: ServerOptions) -> Engine:
     """The engine with the rest of the parameters done over it; lenient, without those that cannot be."""
     while True:
         try:
-            return Emulator(engine, request, verdict.emulated)
+            return Emulator(engine, request, verdict.emulated, max_fanout=options.max_fanout)
         except BadRequestError as error:
             name = (error.param or "").partition(".")[0]
-            if not lenient or getattr(request, name, None) is None:
+            if not options.lenient or getattr(request, name, None) is None:
                 raise
             setattr(request, name, None)
             verdict.dropped.append(name)
 
 
 def _writer(request: ChatRequest) -> ChunkWriter:
-    return ChunkWriter(
-        request,
-        id=f"chatcmpl-{secrets.token_hex(12)}",
-        created=int(time.time()),
-        model=request.model,
-        call_id=lambda: f"call_{secrets.token_hex(12)}",
-        usage_always=not request.stream,
-    )
+    identity: dict[str, Any] = {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "created": int(time.time()),
+        "model": request.model,
+        "call_id": lambda: f"call_{secrets.token_hex(12)}",
+        "usage_always": not request.stream,
+    }
+    if request.stream_options is not None and request.stream_options.include_obfuscation:
+        return PaddedWriter(request, random_text=lambda size: secrets.token_urlsafe(size)[:size], **identity)
+    return ChunkWriter(request, **identity)

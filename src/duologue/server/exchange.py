@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..protocol.codec import to_text
 from ..protocol.errors import APIStatusError, InternalServerError, error_body
-from .asgi import Receive, Scope, Send, send_body, send_head
+from .asgi import Disconnected, Receive, Scope, Send, send_body, send_head
 from .options import ServerOptions
 
 __all__ = ["Exchange"]
@@ -35,6 +35,7 @@ class Exchange:
         self.scope = scope
         self.receive = receive
         self.send = send
+        self.hold: Callable[[int], None] = lambda _: None  # told of each part of the body that is kept
         self.request_id = f"req_{secrets.token_hex(16)}"
         self._begun = time.perf_counter()
 
@@ -57,10 +58,13 @@ class Exchange:
         await send_body(self.send, b"" if self.scope["method"] == "HEAD" else body)
 
     async def send_error(self, error: BaseException) -> None:
-        """Send `error` in the protocol's shape."""
+        """Send `error` in the protocol's shape, if there is still somebody to send it to."""
         status = self.as_status(error)
         headers = {name: value for name, value in status.headers.items() if name.lower() not in _FRAMING}
-        await self.send_json(to_text(error_body(status)), status=status.status_code, headers=headers)
+        try:
+            await self.send_json(to_text(error_body(status)), status=status.status_code, headers=headers)
+        except Disconnected:
+            pass
 
     def as_status(self, error: BaseException) -> APIStatusError:
         """`error` as the protocol has it. What is not one of our errors is nobody's business but the log's."""

@@ -79,7 +79,7 @@ async def _get(app: App, exchange: Exchange, name: str) -> None:
 
 
 async def _update(app: App, exchange: Exchange, name: str) -> None:
-    body = await read_body(exchange.receive, app.options)
+    body = await read_body(exchange)
     try:
         update = msgspec.json.decode(body, type=ChatUpdate)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -21,7 +21,8 @@ class ServerOptions:
     `allowed_hosts`: the Host headers that a server without a key answers to; loopback ones unless given.
 
     What a server takes on: `max_requests` at once; bodies of `max_body_bytes` each and `max_held_bytes`
-    together, each within `body_timeout`. More is refused with a 503 that says when to ask again.
+    together, each within `body_timeout`. More is refused with a 503 that says when to ask again. `max_fanout` is
+    how many choices of one request are made side by side, where the engine makes one at a time.
 
     How an answer runs: `first_event_hold` is how long the head of a stream waits for the engine's first event,
     so that an error before it can still be a status; after a silence of `keep_alive` a comment is sent; after
@@ -39,6 +40,7 @@ class ServerOptions:
     max_body_bytes: int = 32 * 1024 * 1024
     max_held_bytes: int = 256 * 1024 * 1024
     max_answer_bytes: int = 128 * 1024 * 1024
+    max_fanout: int = 16
     body_timeout: float = 60.0
     first_event_hold: float = 2.0
     keep_alive: float = 15.0
