@@ -66,6 +66,7 @@ SERVER_ONLY = {
     "messages[](assistant).parsed": {"anything"},
     "messages[](assistant).function_call.parsed_arguments": {"anything"},
     "messages[](assistant).tool_calls[](function).function.parsed_arguments": {"anything"},
+    "messages[](assistant).tool_calls[](function).index": {"integer"},
 }
 
 
@@ -303,6 +304,7 @@ NEWER_REQUEST = {
     "messages[](assistant).annotations[]": "stands in answers that are sent back",
     "messages[](assistant).parsed": "stands in answers that are sent back",
     ".parsed_arguments": "stands in answers that are sent back",
+    ".tool_calls[](function).index": "stands in streamed answers that are sent back",
     "messages[](assistant).reasoning": "de facto",
     "messages[](assistant).reasoning_content": "de facto",
     "logit_bias{} maximum": "in the schema's prose",

@@ -27,6 +27,7 @@ from typing import Any, Self, TypeAlias, get_args
 from ..engine import Event, Support, ToolArguments, ToolCall
 from ..protocol.checks import PARAMETERS
 from ..protocol.errors import BadRequestError
+from ..server.support import SERVED
 from ..types.chat.request import ChatRequest
 
 __all__ = ["Call", "Part", "Pause", "Script", "Turn"]
@@ -88,7 +89,7 @@ class Script:
 
     def __init__(self, *turns: Turn, model: str = "script") -> None:
         self.models: Sequence[str] = (model,)
-        self.supports: Mapping[str, Support] = dict.fromkeys(PARAMETERS, "native")
+        self.supports: Mapping[str, Support] = {name: "native" for name in PARAMETERS if name not in SERVED}
         self.requests: list[ChatRequest] = []
         self._turns = tuple(_prepared(turn, number) for number, turn in enumerate(turns, 1))
         self._failures: list[Exception] = []

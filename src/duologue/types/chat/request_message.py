@@ -175,11 +175,15 @@ class CustomCall(Checked):
 
 
 class FunctionToolCall(Checked, tag_field="type", tag="function"):
-    """A call of a function that the assistant had made."""
+    """A call of a function that the assistant had made.
+
+    What the official client has put together of a stream is sent back with its `index`, which means nothing more.
+    """
 
     type: ClassVar[Literal["function"]] = "function"
     id: str
     function: FunctionCallRequest
+    index: int | None = None
 
 
 class CustomToolCall(Checked, tag_field="type", tag="custom"):
