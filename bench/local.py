@@ -1,12 +1,11 @@
 """Servers of the same model file: Duologue with either backend, xllamacpp's own and llama-cpp-python's own.
 
-The file is the embedded model made heavier: the same answers by ten times as much arithmetic. A larger one would
-hide what the servers themselves cost. `DUOLOGUE_BENCH_GGUF` names another. Each server computes in one thread.
+The files are the embedded model, and the same made heavier: the same answers by ten times as much arithmetic. A
+larger one would hide what the servers themselves cost. `DUOLOGUE_BENCH_GGUF` names another one. Each server
+computes in one thread.
 
-llama-cpp-python has no wheels. It takes part where `.bench/llama-cpp-python` is an environment with it:
-
-    python -m venv .bench/llama-cpp-python
-    .bench/llama-cpp-python/bin/pip install 'llama-cpp-python[server]'     # compiles for some minutes
+llama-cpp-python has no wheels. It takes part where `.bench/llama-cpp-python` is an environment with it, which
+`python -m bench --build-peers local` makes: that takes a compiler, CMake, and six minutes or more.
 """
 
 from __future__ import annotations
@@ -33,10 +32,12 @@ from duologue.engines.local.gguf import GGUF
 
 from .rounds import Comparison, Measure, compare
 
-__all__ = ["run"]
+__all__ = ["build_peers", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER = ROOT / ".bench" / "llama-cpp-python"
+# What the wheels of xllamacpp use, too. More would be unfair, and its matrix units fail on some processors.
+BUILD_OPTIONS = ("NATIVE=OFF", "AVX=ON", "AVX2=ON", "FMA=ON", "F16C=ON", "BMI2=ON")
 ROUNDS = 3
 TOKENS = 32
 STREAMS = 8
@@ -58,25 +59,43 @@ def run() -> list[Comparison]:
     if find_spec("xllamacpp") is None:
         print("llama.cpp is not installed: nothing to compare. pip install 'duologue[serve,gguf]'\n")
         return []
-    path = _model()
+    if not _has_peer():
+        print("llama-cpp-python is left out: python -m bench --build-peers local\n")
+    return [found for name, path in _models().items() for found in _run(name, path)]
+
+
+def _run(name: str, path: Path) -> list[Comparison]:
     with contextlib.ExitStack() as stack:
         servers = {
             "duologue, numpy": stack.enter_context(_duologue(path, "--backend", "numpy")),
             OURS: stack.enter_context(_duologue(path, "--backend", "llama.cpp", "--threads", "1")),
             THEIRS: stack.enter_context(_xllamacpp(path)),
         }
-        if any(PEER.glob("lib/*/site-packages/llama_cpp/server")):
+        if _has_peer():
             servers["llama-cpp-python's server"] = stack.enter_context(_llama_cpp_python(path))
-        else:
-            print(f"llama-cpp-python is not in {PEER}: left out.\n")
         ends = _ends(path)
         return [
-            _compare("local model, first token", "ms", servers, ends, _first_token, 1.25),
-            _compare("local model, one stream", "ms per token", servers, ends, _stream, 1.25),
-            _compare(
-                f"local model, {STREAMS} streams", "ms per token, of all", servers, ends, _streams, 1.25
-            ),
+            _compare(f"{name}, first token", "ms", servers, ends, _first_token, 1.25),
+            _compare(f"{name}, one stream", "ms per token", servers, ends, _stream, 1.25),
+            _compare(f"{name}, {STREAMS} streams", "ms per token, of all", servers, ends, _streams, 1.25),
         ]
+
+
+def build_peers() -> None:
+    """Compile llama-cpp-python, unless it is there, for the same processors as xllamacpp's wheels."""
+    if _has_peer():
+        return
+    print(f"Building llama-cpp-python in {PEER}, which takes minutes.", flush=True)
+    subprocess.run((sys.executable, "-m", "venv", PEER), check=True)
+    subprocess.run(
+        (PEER / "bin" / "python", "-m", "pip", "install", "--quiet", "llama-cpp-python[server]"),
+        env={**os.environ, "CMAKE_ARGS": " ".join(f"-DGGML_{name}" for name in BUILD_OPTIONS)},
+        check=True,
+    )
+
+
+def _has_peer() -> bool:
+    return any(PEER.glob("lib/*/site-packages/llama_cpp/server"))
 
 
 def _compare(
@@ -194,6 +213,7 @@ def _llama_cpp_python(path: Path) -> Iterator[str]:
         "model": path,
         "port": port,
         "n_threads": 1,
+        "n_threads_batch": 1,
         "n_ctx": _context(path),
         "interrupt_requests": False,
     }
@@ -242,9 +262,11 @@ def _context(path: Path) -> int:
 # --- the model -------------------------------------------------------------------------------------------
 
 
-def _model() -> Path:
-    named = os.environ.get("DUOLOGUE_BENCH_GGUF")
-    return Path(named) if named else _heavier(duologue_pocket.path(), ROOT / ".bench" / "heavier.gguf")
+def _models() -> dict[str, Path]:
+    if named := os.environ.get("DUOLOGUE_BENCH_GGUF"):
+        return {Path(named).stem: Path(named)}
+    pocket = duologue_pocket.path()
+    return {"pocket": pocket, "pocket made heavier": _heavier(pocket, ROOT / ".bench" / "heavier.gguf")}
 
 
 def _heavier(source: Path, target: Path) -> Path:

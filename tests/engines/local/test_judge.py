@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from duologue.engines.local import default_engine
-from duologue.engines.local import judge
+from duologue.engines.local import default_engine, judge
 from duologue.engines.local.judge import TOO_COSTLY, Judge
 from duologue.protocol.errors import InternalServerError
 

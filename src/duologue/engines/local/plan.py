@@ -181,7 +181,7 @@ def _held(
     *,
     silent: bool,
 ) -> tuple[Calls | None, str | None]:
-    """The calls that an answer may have, and the grammar that it is held to; `silent` if it may have no thoughts."""
+    """The calls that an answer may have, and the grammar that it is held to; `silent` forbids it thoughts."""
     if silent and thoughts is not None and thoughts.open in model.tokenizer.special:
         thoughts, silent = None, False  # the tag is a token, which is banned: that costs nothing
     schemas: list[_Schema] = []
