@@ -24,7 +24,8 @@ from duologue.engine import (
 from duologue.protocol.checks import decode_request
 from duologue.protocol.codec import encode
 from duologue.protocol.errors import APIStatusError, InternalServerError, RateLimitError
-from duologue.protocol.write import ChunkWriter, collector, estimate_tokens
+from duologue.protocol.usage import estimate_tokens
+from duologue.protocol.write import ChunkWriter, collector
 from duologue.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob, TopLogprob
 from duologue.types.chat.request import ChatRequest
 from support.legal import check_completion, check_stream
@@ -235,7 +236,41 @@ class Word(StrEnum):
         pytest.param([Text("Hi")], [ROLE, {"content": "Hi"}], "stop", id="text-event"),
         pytest.param([Word.HELLO], [ROLE, {"content": "hello"}], "stop", id="str-of-a-class-of-its-own"),
         pytest.param([""], [ROLE], "stop", id="empty-text"),
-        pytest.param(["a\ud83d"], [ROLE, {"content": "a\ufffd"}], "stop", id="lone-surrogate"),
+        pytest.param(
+            ["a\ud83d"], [ROLE, {"content": "a"}, {"content": "\ufffd"}], "stop", id="half-at-the-end"
+        ),
+        pytest.param(["\ud83d"], [ROLE, {"content": "\ufffd"}], "stop", id="half-alone"),
+        pytest.param(["\ude00a"], [ROLE, {"content": "\ufffda"}], "stop", id="second-half-alone"),
+        pytest.param(["\ud83d", "a"], [ROLE, {"content": "\ufffda"}], "stop", id="half-and-a-letter"),
+        pytest.param(
+            ["\ud83d\ud83d", "\ude00"],
+            [ROLE, {"content": "\ufffd"}, {"content": "😀"}],
+            "stop",
+            id="half-too-many",
+        ),
+        pytest.param(
+            ["a\ud83d", "\ude00b", "c"],
+            [ROLE, *({"content": t} for t in ("a", "😀b", "c"))],
+            "stop",
+            id="pair",
+        ),
+        pytest.param(
+            ["\ud83d", Reasoning("hm\ud83d"), "\ude00", Reasoning("\ude00")],
+            [NULL_ROLE, {"reasoning_content": "hm"}, {"content": "😀"}, {"reasoning_content": "😀"}],
+            "stop",
+            id="pairs-across-each-other",
+        ),
+        pytest.param(
+            [Refusal("\ud83d"), Audio(transcript="a\ud83d"), Finish("stop")],
+            [
+                NULL_ROLE,
+                {"audio": {"transcript": "a"}},
+                {"refusal": "\ufffd"},
+                {"audio": {"transcript": "\ufffd"}},
+            ],
+            "stop",
+            id="halves-at-the-finish",
+        ),
         pytest.param(
             [Reasoning("hm"), "Hi"],
             [NULL_ROLE, {"reasoning_content": "hm"}, {"content": "Hi"}],
@@ -321,6 +356,65 @@ def test_logprobs_travel_with_their_text():
     chunk = stream(Text("Hé", logprobs=[LOGPROB]))[1]
     assert chunk["choices"][0]["delta"] == {"content": "Hé"}
     assert chunk["choices"][0]["logprobs"] == {"content": [LOGPROB.to_dict()], "refusal": None}
+
+
+def test_a_half_in_arguments_waits_for_its_other_half():
+    """In each call by itself, in the old form of calls as well."""
+    chunks = stream(
+        ToolCall("f"),
+        ToolArguments('"\ud83d'),
+        ToolCall("g", index=1, type="custom"),
+        ToolArguments("\ud83d", index=1),
+        ToolArguments('\ude00"'),
+    )
+    said = [delta["tool_calls"][0] for delta in deltas(chunks) if "tool_calls" in delta]
+    assert [call["function"]["arguments"] for call in said if call["index"] == 0] == ["", '"', '😀"']
+    assert [call["custom"]["input"] for call in said if call["index"] == 1] == ["", "\ufffd"]
+    chunks = stream(ToolCall("f"), ToolArguments("\ud83d"), ToolArguments("\ude00"), **OLD_FORM)
+    assert deltas(chunks)[2] == {"function_call": {"arguments": "😀"}}
+
+
+def test_a_half_with_logprobs_waits_for_its_other_half():
+    """The logprobs do not."""
+    chunks = stream(Text("\ud83d", logprobs=[LOGPROB]), Text("\ude00", logprobs=[LOGPROB]), "b")
+    assert [delta.get("content") for delta in deltas(chunks)] == ["", "", "😀", "b", None]
+    assert [bool(chunk["choices"][0]["logprobs"]) for chunk in chunks] == [False, True, True, False, False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.sampled_from("a😀\ud83d\ude00"), max_size=8), st.data())
+def test_cutting_a_text_anywhere_changes_nothing(text, data):
+    """Between any two UTF-16 units: one replacement for each lone half, and the usage is the same."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    cuts = sorted(2 * data.draw(st.integers(0, len(units) // 2)) for _ in range(4))
+    pieces = [
+        units[a:b].decode("utf-16-le", "surrogatepass")
+        for a, b in zip([0, *cuts], [*cuts, len(units)], strict=True)
+    ]
+    chunks = stream(*pieces, stream_options={"include_usage": True})
+    said = "".join(delta.get("content") or "" for delta in deltas(chunks[:-1]))
+    assert said == units.decode("utf-16-le", "replace")
+    assert chunks[-1]["usage"]["completion_tokens"] == estimate_tokens(len(said.encode()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "head", "tier"),
+    [
+        pytest.param({}, Head(), None, id="not-asked"),
+        pytest.param({"service_tier": None}, Head(), None, id="null"),
+        pytest.param({"service_tier": "auto"}, Head(), "default", id="auto"),
+        pytest.param({"service_tier": "priority"}, Head(), "default", id="one-there-is-not"),
+        pytest.param(
+            {"service_tier": "fast"}, Head(service_tier="priority"), "priority", id="the-engine-knows"
+        ),
+        pytest.param({}, Head(service_tier="flex"), "flex", id="the-engine-says"),
+    ],
+)
+def test_who_asks_for_a_tier_is_told_the_one_that_was_used(asked, head, tier):
+    """On every chunk, the usage included."""
+    for chunk in stream(head, "a", stream_options={"include_usage": True}, **asked):
+        assert chunk.get("service_tier") == tier
+        assert ("service_tier" in chunk) == (tier is not None)
 
 
 def test_choices_go_on_independently():

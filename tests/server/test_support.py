@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,6 +27,9 @@ DEFAULTS: dict[str, Any] = {
     "stop": None,
     "store": False,
     "temperature": 1,
+    "function_call": "none",
+    "parallel_tool_calls": True,
+    "service_tier": "auto",
     "tool_choice": "none",
     "tools": [],
     "top_p": 1.0,
@@ -129,21 +133,33 @@ def test_an_engine_says_what_it_can():
         assert ask(url, user="x").error["param"] == "user"
 
 
-def test_obfuscation_is_not_yet_done(strict, lenient):
-    """So it is refused when it is asked for, and named where it is dropped."""
-    asked = {"stream": True, "stream_options": {"include_obfuscation": True}}
-    assert ask(strict, **asked).error["param"] == "stream_options.include_obfuscation"
-    assert ask(strict, stream=True, stream_options={"include_obfuscation": False}).status == 200
-    response = ask(lenient, **asked)
-    assert response.headers["duologue-ignored-params"] == "stream_options.include_obfuscation"
+@pytest.mark.parametrize("padded", [True, False, None])
+def test_a_stream_is_padded_if_that_is_asked_for(strict, padded):
+    """Whatever the engine is, with other characters each time."""
+    asked = {"stream": True, "stream_options": {"include_obfuscation": padded}}
+    bodies = [ask(strict, **asked).body for _ in range(2)]
+    paddings = [re.findall(rb'"obfuscation":"([\w-]*)"', body) for body in bodies]
+    assert [body.count(b"data: {") for body in bodies] == [3, 3]
+    assert [len(found) for found in paddings] == ([3, 3] if padded else [0, 0])
+    assert paddings[0] != paddings[1] or not padded
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_tier_that_was_used_is_told(strict, stream):
+    """There is one, whichever was asked for; who asks for none is told of none."""
+    assert b'"service_tier":"default"' in ask(strict, service_tier="flex", stream=stream).body
+    assert b"service_tier" not in ask(strict, stream=stream).body
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_lenient_names_what_it_dropped(lenient, stream):
     """Unknown, wrong and unsupported alike; the engine sees none of them."""
-    response = ask(lenient, model="whatever", mood=1, temperature=9, n=3, stop=["a"], stream=stream)
+    message = {**HI, "mood": 1}
+    asked = {"messages": [message], "mood": 1, "temperature": 9, "n": 3, "stop": ["a"], "top_logprobs": 1}
+    response = ask(lenient, model="whatever", stream=stream, **asked)
     assert response.status == 200
-    assert response.headers["duologue-ignored-params"] == "mood, temperature, n, stop"
+    dropped = "mood, messages[0].mood, temperature, top_logprobs, n, stop"
+    assert response.headers["duologue-ignored-params"] == dropped
     assert b"n=None stop=() temperature=None" in response.body
 
 

@@ -12,35 +12,47 @@ two modes cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..engine import Audio, Event, Finish, Head, Reasoning, Refusal, Text, ToolArguments, ToolCall, Usage
 from ..types.chat.request import ChatRequest
+from .characters import WholeCharacters, whole_characters
 from .errors import APIStatusError, InternalServerError, error_body
 from .read import StreamReader
 from .sse import DONE, encode_event
+from .usage import estimate_prompt_tokens, estimate_tokens, text_size, usage_fields
 
 __all__ = [
     "ChunkWriter",
     "collector",
-    "estimate_prompt_tokens",
-    "estimate_tokens",
     "invalid",
     "sound",
-    "text_size",
 ]
+
+
+class _Key(NamedTuple):
+    """One of the texts of a choice: the field of its delta, and the tool call it belongs to."""
+
+    name: str
+    call: int = 0
+
+
+_CONTENT, _REFUSAL, _REASONING = _Key("content"), _Key("refusal"), _Key("reasoning_content")
+_TRANSCRIPT = _Key("transcript")
 
 
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("calls", "estimated_bytes", "finished", "index", "open", "tokens")
+    __slots__ = ("calls", "characters", "estimated_bytes", "finished", "index", "open", "plain", "tokens")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.open = False
+        self.plain = False  # it is open, and no half of a character of its content waits
+        self.characters = WholeCharacters()
         self.finished = False
         self.calls: dict[int, str] = {}  # the type of each tool call, by its index
         self.tokens = 0
@@ -52,6 +64,9 @@ class ChunkWriter:
 
     `request` says how many choices there are and whether usage was asked for; `usage_always` adds it all the
     same. `call_id` makes ids for tool calls. Nothing may be written after `finish` or `fail`.
+
+    A request with a service tier is answered with one, as the protocol has it: the tier that was used. That is the
+    only one there is, unless the engine's head names another.
     """
 
     def __init__(
@@ -71,6 +86,8 @@ class ChunkWriter:
             "created": created,
             "model": model,
         }
+        if request.service_tier is not None:
+            self._head["service_tier"] = "default"
         self._call_id = call_id
         self._usage_asked = usage_always or request.include_usage
         # Who offers `functions`, the old form of tools, is answered in the old form.
@@ -121,36 +138,53 @@ class ChunkWriter:
         if not text and not tokens:
             return b""
         choice = self._choice(index)
+        if not choice.plain:
+            return self._any_text(choice, text, tokens)
+        try:
+            encoded = _json(text)
+        except UnicodeEncodeError:
+            return self._any_text(choice, text, tokens)
         self._tally(choice, text, tokens)
         if not text:  # tokens that made no whole character yet
             return b""
-        frames = b"" if choice.open else self._open(choice)
-        return b'%b%b{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (
-            frames,
+        return b'%b{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (
             self._openings[index],
-            _encode(text),
+            encoded,
             self._closing,
         )
 
+    def _any_text(self, choice: _Choice, text: str, tokens: int | None) -> bytes:
+        text = choice.characters.push(_CONTENT, text)
+        self._tally(choice, text, tokens)
+        frames = b""
+        if text:
+            frames = self._open(choice) + self._chunk(choice, {"content": text})
+        choice.plain = choice.open and _CONTENT not in choice.characters.waiting
+        return frames
+
     def _say(self, event: Text | Refusal) -> bytes:
         choice = self._choice(event.choice)
-        name = "content" if isinstance(event, Text) else "refusal"
+        name, key = ("content", _CONTENT) if isinstance(event, Text) else ("refusal", _REFUSAL)
         frames = self._open(choice, content=name == "content")
-        self._tally(choice, event.text, event.tokens)
-        if not event.text and not event.logprobs:
+        text = choice.characters.push(key, event.text)
+        if key == _CONTENT:
+            choice.plain = key not in choice.characters.waiting
+        self._tally(choice, text, event.tokens)
+        if not text and not event.logprobs:
             return frames
         logprobs = None
         if event.logprobs is not None:
             logprobs = {"content": None, "refusal": None, name: [entry.to_dict() for entry in event.logprobs]}
-        return frames + self._chunk(choice, {name: event.text}, logprobs)
+        return frames + self._chunk(choice, {name: text}, logprobs)
 
     def _reasoning(self, event: Reasoning) -> bytes:
         choice = self._choice(event.choice)
-        self._tally(choice, event.text, event.tokens)
+        text = choice.characters.push(_REASONING, event.text)
+        self._tally(choice, text, event.tokens)
         self._reasoning_tokens += event.tokens or 0
-        if not event.text:
+        if not text:
             return b""
-        return self._open(choice, content=False) + self._chunk(choice, {"reasoning_content": event.text})
+        return self._open(choice, content=False) + self._chunk(choice, self._delta(choice, _REASONING, text))
 
     def _tool_call(self, event: ToolCall) -> bytes:
         choice = self._choice(event.choice)
@@ -173,22 +207,20 @@ class ChunkWriter:
 
     def _tool_arguments(self, event: ToolArguments) -> bytes:
         choice = self._choice(event.choice)
-        kind = choice.calls.get(event.index)
-        if kind is None:
+        if event.index not in choice.calls:
             raise invalid(f"arguments of tool call {event.index}, which has not begun")
-        self._tally(choice, event.text, event.tokens)
-        if not event.text:
-            return b""
-        if self._legacy:
-            return self._chunk(choice, {"function_call": {"arguments": event.text}})
-        body = {("input" if kind == "custom" else "arguments"): event.text}
-        return self._chunk(choice, {"tool_calls": [{"index": event.index, kind: body}]})
+        key = _Key("arguments", event.index)
+        text = choice.characters.push(key, event.text)
+        self._tally(choice, text, event.tokens)
+        return self._chunk(choice, self._delta(choice, key, text)) if text else b""
 
     def _audio(self, event: Audio) -> bytes:
         choice = self._choice(event.choice)
         frames = self._open(choice, content=False)
         fields = ("id", "data", "transcript", "expires_at")
         audio = {name: value for name in fields if (value := getattr(event, name)) is not None}
+        if event.transcript:
+            audio["transcript"] = choice.characters.push(_TRANSCRIPT, event.transcript)
         return frames + (self._chunk(choice, {"audio": audio}) if audio else b"")
 
     def _take_usage(self, event: Usage) -> bytes:
@@ -239,13 +271,32 @@ class ChunkWriter:
         if not self._started:
             self._start()
         choice.open = True
+        choice.plain = _CONTENT not in choice.characters.waiting
         return self._chunk(choice, {"role": "assistant", "content": "" if content else None, "refusal": None})
 
     def _finish(self, choice: _Choice, reason: str) -> bytes:
+        frames = b""
+        for key in tuple(choice.characters.waiting):
+            text = choice.characters.flush(key)
+            self._tally(choice, text, None)
+            frames += self._chunk(choice, self._delta(choice, key, text))
         choice.finished = True
         if self._legacy and reason == "tool_calls":
             reason = "function_call"
-        return self._chunk(choice, {}, None, reason)
+        return frames + self._chunk(choice, {}, None, reason)
+
+    def _delta(self, choice: _Choice, key: _Key, text: str) -> dict[str, Any]:
+        """The delta that adds `text` to the text of a choice that `key` names."""
+        if key == _TRANSCRIPT:
+            return {"audio": {"transcript": text}}
+        if key.name != "arguments":
+            return {key.name: text}
+        if self._legacy:
+            return {"function_call": {"arguments": text}}
+        kind = choice.calls[key.call]
+        return {
+            "tool_calls": [{"index": key.call, kind: {("input" if kind == "custom" else "arguments"): text}}]
+        }
 
     def _chunk(
         self, choice: _Choice, delta: Mapping[str, Any], logprobs: Any = None, reason: str | None = None
@@ -270,7 +321,7 @@ class ChunkWriter:
         if usage is None:
             prompt = estimate_prompt_tokens(self._request)
             answer = sum(choice.tokens + estimate_tokens(choice.estimated_bytes) for choice in self._choices)
-            return _usage(prompt, answer, {}, {"reasoning_tokens": self._reasoning_tokens}) | {
+            return usage_fields(prompt, answer, {}, {"reasoning_tokens": self._reasoning_tokens}) | {
                 "estimated": True
             }
         answer_details = {
@@ -280,7 +331,7 @@ class ChunkWriter:
             "rejected_prediction_tokens": usage.rejected_prediction_tokens,
         }
         prompt_details = {"cached_tokens": usage.cached_tokens}
-        count = _usage(usage.prompt_tokens, usage.completion_tokens, prompt_details, answer_details)
+        count = usage_fields(usage.prompt_tokens, usage.completion_tokens, prompt_details, answer_details)
         return count | {"estimated": True} if usage.estimated else count
 
 
@@ -307,42 +358,6 @@ def collector(request: ChatRequest) -> StreamReader:
     return StreamReader(n=request.n or 1, dialect="off")
 
 
-def estimate_tokens(size: int) -> int:
-    """How many tokens a text of `size` UTF-8 bytes may have: about four bytes make one."""
-    return -(-size // 4)
-
-
-def estimate_prompt_tokens(request: ChatRequest) -> int:
-    """How many tokens the messages of a request may have."""
-    return estimate_tokens(sum(text_size(message.text) for message in request.messages))
-
-
-def text_size(text: str) -> int:
-    """The UTF-8 bytes of a text; half a surrogate pair counts as one."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
-def _usage(
-    prompt: int,
-    answer: int,
-    prompt_details: Mapping[str, int | None],
-    answer_details: Mapping[str, int | None],
-) -> dict[str, Any]:
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": answer,
-        "total_tokens": prompt + answer,
-    }
-    for name, details in (
-        ("prompt_tokens_details", prompt_details),
-        ("completion_tokens_details", answer_details),
-    ):
-        known = {key: value for key, value in details.items() if value is not None}
-        if known:
-            usage[name] = known
-    return usage
-
-
 def sound(event: Any) -> Any:
     """`event`, if its fields are of their types: nothing checked that when the engine made it."""
     if type(event) not in _WRITERS:
@@ -358,17 +373,20 @@ def invalid(what: str) -> InternalServerError:
     return InternalServerError(f"The engine yielded {what}.", status_code=502, code="engine_output_invalid")
 
 
+_json = msgspec.json.Encoder().encode
+
+
 def _encode(value: Any) -> bytes:
     """JSON in UTF-8; a lone surrogate, which UTF-8 cannot hold, is replaced."""
     try:
-        return msgspec.json.encode(value)
+        return _json(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_without_surrogates(value))
+        return _json(_without_surrogates(value))
 
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole_characters(value)
     if isinstance(value, Mapping):
         return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
     return [_without_surrogates(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -7,7 +7,7 @@ A parameter at its default asks for nothing. One that is not is what the engine 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from ..engine import EMULATED, Engine, Support
 from ..protocol.checks import PARAMETERS
@@ -15,6 +15,9 @@ from ..protocol.errors import BadRequestError
 from ..types.chat.request import ChatRequest, TextFormat
 
 __all__ = ["Verdict", "check_declaration", "check_support"]
+
+# What an engine may declare a parameter to be.
+SUPPORTS: tuple[Support, ...] = get_args(Support)
 
 # What the server itself sees to, whatever the engine is.
 SERVED = frozenset(("messages", "model", "stream", "stream_options"))
@@ -49,12 +52,14 @@ DEFAULTS: Mapping[str, Any] = {
     "temperature": 1,
     "tool_choice": "auto",
     "tools": [],
+    "top_logprobs": 0,
     "top_p": 1,
     "verbosity": "medium",
 }
 
 # A default that is one only in company.
 _ALSO_DEFAULT: Mapping[str, Callable[[ChatRequest], bool]] = {
+    "function_call": lambda request: request.function_call == "none" and not request.functions,
     "tool_choice": lambda request: request.tool_choice == "none" and not request.tools,
 }
 
@@ -77,14 +82,17 @@ class Verdict(NamedTuple):
 
 
 def check_declaration(engine: Engine) -> None:
-    """Raise `ValueError` for an engine that wants something emulated that no server can."""
-    wrong = [name for name, support in engine.supports.items() if support == "emulated"]
-    wrong = [name for name in wrong if name not in EMULATED]
-    if wrong:
-        raise ValueError(
-            f"the engine {engine.models[0]!r} declares {wrong[0]!r} as emulated, which no server can do; "
-            f"what can be is {', '.join(EMULATED)}"
-        )
+    """Raise `ValueError` for what an engine cannot say: a slip of the pen would be a parameter ignored."""
+    for name, support in engine.supports.items():
+        said = f"the engine {engine.models[0]!r} declares {name!r} as {support!r}, "
+        if name in SERVED:
+            raise ValueError(f"{said}which the server itself sees to: leave it out")
+        if name not in PARAMETERS:
+            raise ValueError(f"{said}which is no parameter; there are {', '.join(PARAMETERS)}")
+        if support not in SUPPORTS:
+            raise ValueError(f"{said}which is none of {', '.join(SUPPORTS)}")
+        if support == "emulated" and name not in EMULATED:
+            raise ValueError(f"{said}which no server can do; what can be is {', '.join(EMULATED)}")
 
 
 def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> Verdict:
@@ -111,16 +119,6 @@ def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> Ver
                 param=name,
                 code="unsupported_parameter",
             )
-    if request.stream_options is not None and request.stream_options.include_obfuscation:
-        if not lenient:
-            raise BadRequestError(
-                "Unsupported parameter: this server does not obfuscate streams. Leave "
-                "'stream_options.include_obfuscation' out.",
-                param="stream_options.include_obfuscation",
-                code="unsupported_parameter",
-            )
-        request.stream_options.include_obfuscation = None
-        verdict.dropped.append("stream_options.include_obfuscation")
     return verdict
 
 

@@ -163,31 +163,78 @@ def test_a_form_fails(text, form, words):
     assert words in invalid(yielding(text), response_format=form)
 
 
-@pytest.mark.parametrize(
-    ("form", "words"),
-    [
-        pytest.param(schema(pattern="(a+)+$"), "'pattern'", id="a pattern"),
-        pytest.param(schema(items={"format": "date"}), "'format'", id="a format"),
-        pytest.param(schema(properties={"a": {"uniqueItems": True}}), "'uniqueItems'", id="unique items"),
-        pytest.param(schema(anyOf=[{"$id": "http://x"}]), "'$id'", id="an id"),
-        pytest.param(schema(items={"$schema": "x"}), "'$schema'", id="another dialect inside"),
-        pytest.param(schema(**{"$ref": "http://127.0.0.1:9/x"}), "another document", id="another document"),
-        pytest.param(schema(**{"$ref": "#/$defs/x"}), "leads nowhere", id="a reference to nothing"),
-        pytest.param(schema(type="integr"), "type", id="no schema"),
-        pytest.param(
-            schema(enum=[], **{"$defs": {str(i): {} for i in range(3000)}}), "parts", id="too large"
-        ),
-    ],
-)
-def test_a_schema_that_cannot_be_judged_is_refused(form, words):
-    """With a 400 that says why; lenient drops the parameter and names it, where that is known beforehand."""
-    status, _, body = post(yielding("{}"), response_format=form)
+# What cannot be judged, the path of it in the schema, and what is said.
+UNFIT = {
+    "a pattern": ({"pattern": "(a+)+$"}, ".pattern", "'pattern'"),
+    "a format": ({"items": {"format": "date"}}, ".items.format", "'format'"),
+    "unique items": ({"items": {"uniqueItems": True}}, ".items.uniqueItems", "'uniqueItems'"),
+    "an id": ({"anyOf": [{}, {"$id": "http://x"}]}, ".anyOf[1].$id", "'$id'"),
+    "another dialect inside": ({"items": {"$schema": "x"}}, ".items.$schema", "'$schema'"),
+    "another document": ({"$ref": "http://127.0.0.1:9/x"}, ".$ref", "another document"),
+    "a reference to nothing": ({"$ref": "#/$defs/x"}, ".$ref", "leads nowhere"),
+    "a reference to no anchor": ({"items": {"$ref": "#x"}}, ".items.$ref", "leads nowhere"),
+    "a wrong reference that no text comes to": (
+        {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"c": {}}},
+        ".properties.a.$ref",
+        "'#/$defs/b' leads nowhere",
+    ),
+    "a reference to a reference to nothing": (
+        {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/c"}}},
+        ".$defs.b.$ref",
+        "'#/$defs/c' leads nowhere",
+    ),
+    "a reference to a text": ({"$ref": "#/title", "title": "x"}, ".$ref", "no schema"),
+    "a reference to itself": ({"$ref": "#"}, ".$ref", "in a circle"),
+    "references in a circle": (
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+        ".$defs.b.$ref",
+        "in a circle",
+    ),
+    "no schema": ({"properties": {"a": {"type": "integr"}}}, ".properties.a.type", "'integr'"),
+    "too large": ({"$defs": {str(i): {} for i in range(3000)}}, "", "parts"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_schema_that_cannot_be_judged_is_refused(case):
+    """With a 400 that says where and why, before any run; lenient drops the parameter and names it."""
+    keywords, path, words = UNFIT[case]
+    asked: list[Any] = []
+
+    async def engine(request):
+        asked.append(request.response_format)
+        yield "{}"
+
+    status, _, body = post(engine, response_format=schema(**keywords))
     error = json.loads(body)["error"]
-    assert (status, error["param"]) == (400, "response_format.json_schema.schema")
+    assert (status, error["param"]) == (400, f"response_format.json_schema.schema{path}")
+    assert error["code"] == "invalid_json_schema"
     assert words in error["message"]
-    if "nowhere" not in words:
-        status, headers, _ = post(yielding("x"), response_format=form, profile="lenient")
-        assert (status, headers["duologue-ignored-params"]) == (200, "response_format")
+    assert asked == []
+    status, headers, _ = post(engine, response_format=schema(**keywords), profile="lenient")
+    assert (status, headers["duologue-ignored-params"]) == (200, "response_format")
+    assert asked == [None]
+
+
+def test_references_that_lead_somewhere_pass():
+    """To a definition, to an anchor, to the whole, through another one, and a property of that name."""
+    tree = {
+        "type": "object",
+        "properties": {
+            "left": {"$ref": "#"},
+            "name": {"$ref": "#/$defs/a~1b"},
+            "tag": {"$ref": "#tag"},
+            "$ref": {"type": "string"},
+        },
+        "$defs": {
+            "a/b": {"$ref": "#/$defs/text"},
+            "text": {"type": "string"},
+            "t": {"$anchor": "tag", "type": "integer"},
+        },
+    }
+    good = '{"left": {"name": "x", "tag": 1}, "$ref": "#/nowhere"}'
+    assert both(yielding(good), response_format=schema(**tree)).text == good
+    assert "at $.left.tag" in invalid(yielding('{"left": {"tag": "x"}}'), response_format=schema(**tree))
 
 
 def test_a_judgement_is_bounded():
@@ -228,6 +275,33 @@ def test_up_to_two_further_runs(good, status, stream):
     assert (b"nope" in body) is False
     if status == 200 and not stream:
         assert json.loads(body)["usage"]["completion_tokens"] == 5 * (good + 1)
+
+
+def test_each_run_has_a_seed_of_its_own():
+    """Else an engine that honours the seed would fail three times in the same way. No two choices share one."""
+    first = 2**63 - 3
+    numbers: list[int] = []
+
+    async def engine(request):
+        number = (request.seed - first) % 2**64  # they go round at the end of their range
+        numbers.append(number)
+        yield json.dumps({"run": number}) if number >= 4 else "nope"
+
+    said = both(engine, response_format=OBJECT, n=2, seed=first)
+    assert [choice["content"] for choice in said.choices] == ['{"run": 4}', '{"run": 5}']
+    assert sorted(numbers) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_without_a_seed_none_is_made():
+    """A further run is left to the engine's own chance."""
+    seeds: list[Any] = []
+
+    async def engine(request):
+        seeds.append(request.seed)
+        yield "nope"
+
+    invalid(engine, response_format=OBJECT)
+    assert seeds == [None] * 6
 
 
 def test_a_stream_is_held_back_and_then_whole():

@@ -166,7 +166,7 @@ def test_an_engine_that_never_waits_leaves_the_loop_its_turn():
     async def watch() -> None:
         body = b'{"model":"busy","n":2,"messages":[{"role":"user","content":"x"}]}'
         request, _ = decode_request(body)
-        events = Emulator(as_engine(busy), request, ["n"]).generate(request)
+        events = Emulator(as_engine(busy), request, ["n"], max_fanout=2).generate(request)
         task = asyncio.ensure_future(anext(events))
         for _ in range(3):
             await asyncio.sleep(0.001)

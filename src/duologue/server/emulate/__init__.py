@@ -10,7 +10,8 @@ Per choice, in this order:
 
 A stop or the limit closes the engine's iterator at once, and the usage is then the server's own count. A
 choice under 4 or 5 is held back until it passes; after two further runs it is an error. An emulated answer is
-made choice by choice: `n` runs side by side, each of one choice, with the seeds `seed`, `seed` + 1, and so on.
+made choice by choice: `n` runs side by side, each of one choice, with the seeds `seed`, `seed` + 1, and so on; a
+further run of a choice has a seed that none of them had.
 """
 
 from __future__ import annotations
@@ -22,25 +23,29 @@ from ...types.chat.request import ChatRequest
 from .choice import MAX_RETRIES, make_choice
 from .count import Tally
 from .fanout import merged
-from .plan import MAX_FANOUT, make_plan
+from .plan import make_plan
 
-__all__ = ["MAX_FANOUT", "MAX_RETRIES", "Emulator"]
+__all__ = ["MAX_RETRIES", "Emulator"]
 
 
 class Emulator:
     """An engine for one request: `engine`, and the parameters in `names` done over it.
 
+    It makes no more than `max_fanout` choices.
+
     Raises `BadRequestError` for what cannot be emulated, and `InternalServerError`, a 501, where that takes a
     library which is not installed.
     """
 
-    def __init__(self, engine: Engine, request: ChatRequest, names: Collection[str]) -> None:
+    def __init__(
+        self, engine: Engine, request: ChatRequest, names: Collection[str], *, max_fanout: int
+    ) -> None:
         self.models = engine.models
         self.supports = engine.supports
         self._engine = engine
         # Functions are mapped to tools: an engine that honours `tool_choice` needs no check of it.
         trusted = {"function_call"} if engine.supports.get("tool_choice") == "native" else set()
-        self._plan = make_plan(request, frozenset(names) - trusted)
+        self._plan = make_plan(request, frozenset(names) - trusted, max_fanout)
 
     def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str, None]:
         """The answer; its usage comes last."""

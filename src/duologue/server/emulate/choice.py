@@ -29,20 +29,16 @@ BREATH_S = 0.010
 
 def make_choice(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event | str, None]:
     """The events of the choice at `index`. Each run is added to `tally`."""
-    request = plan.request
-    if index and request.seed is not None:  # the same seed would make the same choice
-        request = msgspec.structs.replace(request, seed=_wrapped(request.seed + index))
     if plan.checks:
-        return _checked(engine, request, plan, index, tally)
-    return _run(engine, request, plan, index, tally, last=True)
+        return _checked(engine, plan, index, tally)
+    return _run(engine, _seeded(plan, index), plan, index, tally, last=True)
 
 
-async def _checked(
-    engine: Engine, request: ChatRequest, plan: Plan, index: int, tally: Tally
-) -> AsyncGenerator[Event | str, None]:
+async def _checked(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event | str, None]:
     """The first of several runs that passes the checks."""
     fault: str | None = None
-    for _ in range(1 + MAX_RETRIES):
+    for number in range(1 + MAX_RETRIES):
+        request = _seeded(plan, index + number * plan.choices)
         events = await _held(_run(engine, request, plan, index, tally))
         made = Made.of(events)
         fault = next((fault for check in plan.checks if (fault := check(made)) is not None), None)
@@ -97,9 +93,13 @@ def _size(event: Event) -> int:
     return len(getattr(event, "text", None) or getattr(event, "data", None) or "")
 
 
-def _wrapped(seed: int) -> int:
-    """A seed within the limits of the protocol."""
-    return (seed + 2**63) % 2**64 - 2**63
+def _seeded(plan: Plan, number: int) -> ChatRequest:
+    """The request for the run of this number among all runs: the same seed would make the same choice."""
+    seed = plan.request.seed
+    if seed is None or not number:
+        return plan.request
+    # It goes round at the limits of the protocol.
+    return msgspec.structs.replace(plan.request, seed=(seed + number + 2**63) % 2**64 - 2**63)
 
 
 @asynccontextmanager

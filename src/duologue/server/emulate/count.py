@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...engine import Usage
-from ...protocol.write import estimate_prompt_tokens
+from ...protocol.usage import estimate_prompt_tokens
 from ...types.chat.request import ChatRequest
 from .limit import Limit
 

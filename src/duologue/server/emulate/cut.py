@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from ...engine import Audio, Event, Finish, Reasoning, Refusal, Text, ToolArguments, ToolCall, Usage
+from ...protocol.characters import WholeCharacters
 from ...protocol.write import invalid, sound
-from .characters import WholeCharacters
 from .limit import Limit
 from .visible import Visible
 

@@ -2,6 +2,7 @@
 
 Schemas are judged by jsonschema, within bounds: the request of a stranger may not keep the server busy. So
 patterns are refused, as are references to other documents, and one judgement takes a bounded number of steps.
+What cannot be judged is refused before any engine runs, by its path.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ...protocol.errors import BadRequestError, InternalServerError
+from ...protocol.wording import short
 from ...types.chat.request import JsonObjectFormat, JsonSchemaFormat, ResponseFormat
 
 __all__ = ["MAX_STEPS", "form_fault"]
@@ -62,7 +64,7 @@ def _read(text: str, judge: Callable[[Any], str | None]) -> str | None:
 
 def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     schema = {name: value for name, value in schema.items() if name != "$schema"}
-    _check_bounds(schema)
+    references = _check_bounds(schema)
     make = _validators()
     from jsonschema import SchemaError  # type: ignore[import-untyped] # it has no types
 
@@ -71,17 +73,15 @@ def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     except RecursionError:
         raise _refused("it is nested too deeply") from None
     except SchemaError as error:
-        raise _refused(f"{'.'.join(map(str, error.path)) or 'the schema'}: {error.message[:200]}") from None
+        raise _refused(error.message[:200], "".join(f".{step}" for step in error.path)) from None
+    _check_references(schema, references)
 
     def judge(value: Any) -> str | None:
         from referencing import Registry
-        from referencing.exceptions import Unresolvable
 
         steps.left = MAX_STEPS
         try:
             error = next(iter(make(schema, registry=Registry()).iter_errors(value)), None)
-        except Unresolvable as problem:
-            raise _refused(f"the reference {problem.ref!r} leads nowhere") from None
         except _TooMuchError:
             return f"takes more than {MAX_STEPS} steps to be judged by its schema"
         except ArithmeticError:  # of a number beyond all that floats can hold
@@ -131,37 +131,72 @@ def _validators() -> Any:
     return validators.extend(plain, {name: counted(found) for name, found in plain.VALIDATORS.items()})
 
 
-def _check_bounds(schema: Any) -> None:
-    """Refuse what would cost without a bound. A property of a refused keyword's name is no keyword."""
-    waiting = [(schema, 0, True)]
+def _check_bounds(schema: Any) -> dict[str, str]:
+    """Refuse what would cost without a bound; gives the references, by their paths.
+
+    A property of a refused keyword's name is no keyword.
+    """
+    references: dict[str, str] = {}
+    waiting = [(schema, "", 0, True)]
     nodes = 0
     while waiting:
-        value, depth, words = waiting.pop()
+        value, path, depth, words = waiting.pop()
         nodes += 1
         if nodes > MAX_NODES or depth > MAX_DEPTH:
             raise _refused(f"it has more than {MAX_NODES} parts, or is nested more than {MAX_DEPTH} deep")
         if isinstance(value, list):
-            waiting += [(item, depth + 1, words) for item in value if isinstance(item, (dict, list))]
+            for at, item in enumerate(value):
+                if isinstance(item, (dict, list)):
+                    waiting.append((item, f"{path}[{at}]", depth + 1, words))
         elif isinstance(value, dict):
             if words:
-                _check_keywords(value)
+                _check_keywords(value, path)
+                if isinstance(value.get("$ref"), str):
+                    references[f"{path}.$ref"] = value["$ref"]
             for name, item in value.items():
                 if isinstance(item, (dict, list)) and not (words and name in _VALUES):
-                    waiting.append((item, depth + 1, not (words and name in _NAMED)))
+                    inner = f"{path}.{short(name)}"
+                    waiting.append((item, inner, depth + 1, not (words and name in _NAMED)))
+    return references
 
 
 _NAMED = frozenset(("$defs", "definitions", "dependentSchemas", "properties"))
 _VALUES = frozenset(("const", "default", "enum", "examples"))
 
 
-def _check_keywords(schema: Mapping[str, Any]) -> None:
+def _check_keywords(schema: Mapping[str, Any], path: str) -> None:
     found = sorted(name for name in REFUSED & schema.keys() if schema[name] is not False)
     if found:
-        raise _refused(f"the keyword {found[0]!r} cannot be judged here; leave it out")
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and not reference.startswith("#"):
-        raise _refused(f"the reference {reference!r} is to another document; put it under '$defs'")
+        raise _refused(f"the keyword {found[0]!r} cannot be judged here; leave it out", f"{path}.{found[0]}")
 
 
-def _refused(why: str) -> BadRequestError:
-    return BadRequestError(f"'{_PARAM}' cannot be used: {why}.", param=_PARAM, code="invalid_json_schema")
+def _check_references(schema: Mapping[str, Any], references: Mapping[str, str]) -> None:
+    """Refuse references to other documents, to nothing, and to one another in a circle."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    document = DRAFT202012.create_resource(schema)
+    resolver = Registry[Any]().with_resource("", document).resolver()
+    for path, reference in references.items():
+        if not reference.startswith("#"):
+            raise _refused(
+                f"the reference {short(reference)!r} is to another document; put it under '$defs'", path
+            )
+        seen: set[str] = set()
+        target: Any = {"$ref": reference}
+        while isinstance(target, Mapping) and isinstance(next_one := target.get("$ref"), str):
+            if next_one in seen:
+                raise _refused(f"the reference {short(reference)!r} leads in a circle", path)
+            seen.add(next_one)
+            try:
+                target = resolver.lookup(next_one).contents
+            except Unresolvable:
+                raise _refused(f"the reference {short(next_one)!r} leads nowhere", path) from None
+            if not isinstance(target, (Mapping, bool)):
+                raise _refused(f"the reference {short(next_one)!r} leads to what is no schema", path)
+
+
+def _refused(why: str, path: str = "") -> BadRequestError:
+    where = f"{_PARAM}{path}"
+    return BadRequestError(f"'{where}' cannot be used: {why}.", param=where, code="invalid_json_schema")

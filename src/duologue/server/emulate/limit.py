@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...protocol.write import estimate_tokens, text_size
+from ...protocol.usage import estimate_tokens, text_size
 from ...types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
 __all__ = ["Limit"]

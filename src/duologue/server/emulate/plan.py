@@ -16,10 +16,7 @@ from .form import form_fault
 from .legacy import as_tools
 from .tools import choice_fault, parallel_fault
 
-__all__ = ["MAX_FANOUT", "Made", "Plan", "make_plan"]
-
-# How many choices are made at once, each by a run of its own.
-MAX_FANOUT = 16
+__all__ = ["Made", "Plan", "make_plan"]
 
 
 class Made(NamedTuple):
@@ -58,12 +55,15 @@ class Plan(NamedTuple):
     checks: tuple[Check, ...]
 
 
-def make_plan(request: ChatRequest, names: AbstractSet[str]) -> Plan:
-    """The plan for the parameters in `names`. Raises `BadRequestError` for what cannot be emulated."""
+def make_plan(request: ChatRequest, names: AbstractSet[str], max_fanout: int) -> Plan:
+    """The plan for the parameters in `names`, for up to `max_fanout` choices.
+
+    Raises `BadRequestError` for what cannot be emulated.
+    """
     choices = request.n or 1
-    if choices > MAX_FANOUT:
+    if choices > max_fanout:
         raise BadRequestError(
-            f"'n' is {choices}, and this server makes at most {MAX_FANOUT} choices at once.",
+            f"'n' is {choices}, and this server makes at most {max_fanout} choices at once, its max_fanout.",
             param="n",
             code="integer_above_max_value",
         )

@@ -1,10 +1,13 @@
-"""Whole characters: halves of a surrogate pair that come in different pieces are joined."""
+"""Whole characters: halves of a surrogate pair that come in different pieces are joined.
+
+Half a character cannot be written in UTF-8. One that stays alone is replaced by U+FFFD.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 
-__all__ = ["WholeCharacters"]
+__all__ = ["WholeCharacters", "whole_characters"]
 
 
 class WholeCharacters:
@@ -14,9 +17,9 @@ class WholeCharacters:
         self._halves: dict[Hashable, str] = {}  # the first half of a pair, whose second has not come
 
     @property
-    def waiting(self) -> bool:
-        """Whether half of a character waits for its other half."""
-        return bool(self._halves)
+    def waiting(self) -> Collection[Hashable]:
+        """The keys of the texts of which half a character waits for its other half."""
+        return self._halves.keys()
 
     def push(self, key: Hashable, text: str) -> str:
         """Take a piece; return it without a half at its end, and with the half that was before it."""
@@ -25,12 +28,17 @@ class WholeCharacters:
         text = self._halves.pop(key, "") + text
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._halves[key] = text[:-1], text[-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return text
+        return whole_characters(text)
 
     def flush(self, key: Hashable) -> str:
         """The end of a text: a half that stayed alone is no character, and is replaced."""
         return "\N{REPLACEMENT CHARACTER}" if self._halves.pop(key, "") else ""
+
+
+def whole_characters(text: str) -> str:
+    """The text with its pairs of halves joined, and each lone half replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
