@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         "Answer a conversation, whole or as a stream",
         answer=ChatCompletion,
         body=ChatRequest,
-        errors=(404, 501, 502, 503),
+        errors=(404, 501, 502, 504),
     ),
     Route("GET", "/models", _list_models, "List the models", answer=ModelList),
     Route("GET", "/models/{model:path}", _get_model, "One model by its id", answer=Model, errors=(404,)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..engine import Engine
+from ..protocol.combinations import RULES
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.chat.request import ChatRequest
@@ -39,7 +40,8 @@ _ERRORS = {
     500: "Something went wrong here; the log has more, under the request id.",
     501: "What was asked for needs a package that is not installed.",
     502: "The engine made what the protocol, or the request, does not allow.",
-    503: "Too much is asked of this server at the moment.",
+    503: "Too much is asked of this server at the moment; `retry-after` says when to ask again.",
+    504: "The engine was silent for too long.",
 }
 _BODY_ERRORS = (400, 408, 415)
 
@@ -98,6 +100,12 @@ _EVENT: Schema = {
 }
 
 
+# What ties one parameter to another is more than a schema can say.
+_RULES = "\n".join(
+    ("Beyond the schema:", "", *(f"- {rule.text.format(rule.parameter, '…')}" for rule in RULES))
+)
+
+
 async def send_document(app: App, exchange: Exchange, _: str) -> None:
     """`GET /openapi.json`."""
     root = exchange.scope.get("root_path", "").rstrip("/")
@@ -150,6 +158,8 @@ def _operation(app: App, route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "responses": {**_success(route), **_failures(route, app.options)},
     }
+    if route.body is ChatRequest:
+        operation["description"] = _RULES
     if argument := PATH_ID.search(route.path):
         name = argument[1]
         schema = {"enum": list(app.models)} if name == "model" else {"type": "string", "minLength": 1}
@@ -179,7 +189,7 @@ def _success(route: Route) -> dict[str, Any]:
 def _failures(route: Route, options: ServerOptions) -> dict[str, Any]:
     statuses = {*route.errors, 500}
     if not route.open:
-        statuses |= {413} | _admission(options)
+        statuses |= {413, 503} | _admission(options)
     if route.body is not None:
         statuses |= set(_BODY_ERRORS)
     said = {str(status): _ERRORS[status] for status in sorted(statuses)}
