@@ -288,3 +288,75 @@ async def test_a_function_that_exits_is_an_error_of_the_engine():
     """`sys.exit()` reaches the caller as the exception it is, and the thread ends."""
     with pytest.raises(SystemExit):
         await run_in_thread(sys.exit, 3)
+
+
+# --- classes -------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A class with state, whose `generate` is what the test says."""
+
+    models = ("counting",)
+    supports: dict[str, Any] = {}
+
+    def __init__(self):
+        self.asked = 0
+        self.log: list[str] = []
+
+    async def start(self):
+        self.log.append("start")
+
+    async def close(self):
+        self.log.append("close")
+
+
+class CountingGenerator(Counting):
+    def generate(self, request):
+        self.asked += 1
+        self.thread = threading.current_thread()
+        yield f"{self.asked}"
+
+
+class CountingCoroutine(Counting):
+    async def generate(self, request):
+        self.asked += 1
+        return [f"{self.asked}"]
+
+
+class CountingAsync(Counting):
+    async def generate(self, request):
+        self.asked += 1
+        yield f"{self.asked}"
+
+
+@pytest.mark.parametrize("kind", [CountingGenerator, CountingCoroutine, CountingAsync])
+async def test_a_class_may_yield_or_return_as_a_function_does(kind):
+    """It keeps its state, its names and its hooks; what blocks does so in a thread."""
+    made = kind()
+    engine: Any = as_engine(made)
+    assert isinstance(engine, Engine)
+    assert (tuple(engine.models), dict(engine.supports)) == (("counting",), {})
+    assert [await collect(engine), await collect(engine)] == [["1"], ["2"]]
+    await engine.start()
+    await engine.close()
+    assert (made.asked, made.log) == (2, ["start", "close"])
+    if kind is CountingGenerator:
+        assert made.thread is not threading.current_thread()
+
+
+async def test_a_generator_has_one_thread_from_begin_to_end():
+    """What belongs to a thread, a database connection for example, can be used throughout."""
+    seen: set[threading.Thread] = set()
+
+    def engine(request):
+        seen.add(threading.current_thread())
+        try:
+            yield "a"
+            seen.add(threading.current_thread())
+            yield "b"
+        finally:
+            seen.add(threading.current_thread())
+
+    assert await collect(as_engine(engine)) == ["a", "b"]
+    assert len(seen) == 1
+    assert threading.current_thread() not in seen

@@ -18,7 +18,7 @@ T = TypeVar("T")
 MAX_AHEAD = 16
 
 # How many blocking engines may run at once. One that its reader has left counts until its next item.
-MAX_THREADS = 512
+MAX_THREADS = 1024
 
 _threads = threading.BoundedSemaphore(MAX_THREADS)
 _END: Any = object()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 import msgspec
@@ -169,7 +170,10 @@ class Engine(Protocol):
         ...
 
     def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
-        """Yield the answer. A bare `str` is a `Text`. Closing the iterator stops the work."""
+        """Yield the answer. A bare `str` is a `Text`. Closing the iterator stops the work.
+
+        `as_engine` also takes a generator, which then runs in a thread, and a coroutine that returns the whole.
+        """
         ...
 
 
@@ -222,31 +226,50 @@ class FunctionEngine:
         """What the function yields or returns, as it makes it."""
         if _is(inspect.isasyncgenfunction, self._function):
             return cast("AsyncIterator[Event | str]", self._function(request))
-        return self._answer(request)
+        return _answer(self._function, request)
 
-    async def _answer(self, request: ChatRequest) -> AsyncIterator[Event | str]:
-        # Imported here, because the protocol knows this module and must not bring in an event loop.
-        from ._threads import iterate_in_thread, run_in_thread
 
-        blocks = not _is(inspect.iscoroutinefunction, self._function)
-        answer = await run_in_thread(self._function, request) if blocks else self._function(request)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        if isinstance(answer, (str, _Event)):
-            yield cast("Event | str", answer)
-        elif isinstance(answer, AsyncIterable):
-            iterator = aiter(answer)
-            try:
-                async for event in iterator:
-                    yield event
-            finally:
-                if isinstance(iterator, _Closeable):
-                    await iterator.aclose()
-        elif isinstance(answer, Iterable) and not isinstance(answer, (Mapping, bytes, bytearray)):
-            async for event in iterate_in_thread(answer):
+class _Adapted:
+    """An engine whose `generate` is not an async generator, but a generator or a coroutine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.models = engine.models
+        self.supports = engine.supports
+        self._generate: Callable[[ChatRequest], Any] = engine.generate
+        for hook in ("start", "close"):
+            if hasattr(engine, hook):
+                setattr(self, hook, getattr(engine, hook))
+
+    def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
+        return _answer(self._generate, request)
+
+
+async def _answer(function: Callable[[ChatRequest], Any], request: ChatRequest) -> AsyncIterator[Event | str]:
+    """What a function yields or returns; what blocks does so in a thread."""
+    # Imported here, because the protocol knows this module and must not bring in an event loop.
+    from ._threads import iterate_in_thread, run_in_thread
+
+    # Making a coroutine or a generator does not block: only running it may.
+    blocks = not (_is(inspect.iscoroutinefunction, function) or _is(inspect.isgeneratorfunction, function))
+    answer = await run_in_thread(function, request) if blocks else function(request)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if isinstance(answer, (str, _Event)):
+        yield cast("Event | str", answer)
+    elif isinstance(answer, AsyncIterable):
+        iterator = aiter(answer)
+        try:
+            async for event in iterator:
                 yield event
-        elif answer is not None:
-            raise TypeError(f"an engine function must yield or return text or events, not {type(answer)!r}")
+        finally:
+            if isinstance(iterator, _Closeable):
+                await iterator.aclose()
+    elif isinstance(answer, Iterable) and not isinstance(answer, (Mapping, bytes, bytearray)):
+        async with aclosing(iterate_in_thread(answer)) as events:
+            async for event in events:
+                yield event
+    elif answer is not None:
+        raise TypeError(f"an engine function must yield or return text or events, not {type(answer)!r}")
 
 
 @runtime_checkable
@@ -272,7 +295,10 @@ def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ())
             raise TypeError(
                 f"{obj!r} is an engine: `model` and `native` are for functions, it has `models` and `supports`"
             )
-        return obj
+        adapt = _is(inspect.isgeneratorfunction, obj.generate) or _is(
+            inspect.iscoroutinefunction, obj.generate
+        )
+        return _Adapted(obj) if adapt else obj
     if not callable(obj):
         raise TypeError(
             f"{obj!r} cannot be served: pass a function of the request, or an object with `models`, "
