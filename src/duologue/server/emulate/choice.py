@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 
@@ -23,6 +23,8 @@ MAX_RETRIES = 2
 # How many events of a choice are held back until it passes, and how many characters.
 MAX_HELD_EVENTS = 1_000_000
 MAX_HELD_TEXT = 32 * 1024 * 1024
+# How often a choice that is held back shows that its engine is at work.
+SIGN_S = 0.1
 # After how much time of an engine that never waits the event loop gets its turn.
 BREATH_S = 0.010
 
@@ -39,7 +41,10 @@ async def _checked(engine: Engine, plan: Plan, index: int, tally: Tally) -> Asyn
     fault: str | None = None
     for number in range(1 + MAX_RETRIES):
         request = _seeded(plan, index + number * plan.choices)
-        events = await _held(_run(engine, request, plan, index, tally))
+        events: list[Event | str] = []
+        async with aclosing(_hold(_run(engine, request, plan, index, tally), events)) as signs:
+            async for sign in signs:
+                yield sign
         made = Made.of(events)
         fault = next((fault for check in plan.checks if (fault := check(made)) is not None), None)
         if fault is None:
@@ -76,17 +81,21 @@ async def _run(
         yield each
 
 
-async def _held(events: AsyncGenerator[Event | str, None]) -> list[Event | str]:
-    """All events of a run."""
-    held: list[Event | str] = []
+async def _hold(
+    events: AsyncGenerator[Event | str, None], held: list[Event | str]
+) -> AsyncGenerator[str, None]:
+    """Put all events of a run into `held`; now and then, yield nothing: the run is alive."""
     size = 0
-    async with _closing(events):
+    sign_at = time.monotonic() + SIGN_S
+    async with aclosing(events):
         async for event in events:
             held.append(event)
             size += len(event) if isinstance(event, str) else _size(event)
             if len(held) > MAX_HELD_EVENTS or size > MAX_HELD_TEXT:
                 raise invalid("more than is held back until it is checked")
-    return held
+            if time.monotonic() > sign_at:
+                yield ""
+                sign_at = time.monotonic() + SIGN_S
 
 
 def _size(event: Event) -> int:

@@ -27,7 +27,7 @@ async def merged(choices: Sequence[AsyncGenerator[Event | str, None]]) -> AsyncG
                 # The answer has one head, that of the choice that is first.
                 if not begun or not isinstance(event, Head):
                     yield event
-                begun = True
+                begun = begun or bool(event)  # not by what only shows that an engine is at work
             if meeting.error is not None:
                 raise meeting.error
             if not meeting.running:
