@@ -52,7 +52,7 @@ class _Choice:
         self.index = index
         self.open = False
         self.plain = False  # it is open, and no half of a character of its content waits
-        self.characters = WholeCharacters()
+        self.characters: WholeCharacters[_Key] = WholeCharacters()
         self.finished = False
         self.calls: dict[int, str] = {}  # the type of each tool call, by its index
         self.tokens = 0

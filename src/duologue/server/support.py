@@ -39,7 +39,6 @@ INERT = frozenset(
 DEFAULTS: Mapping[str, Any] = {
     "frequency_penalty": 0,
     "function_call": "auto",
-    "functions": [],
     "logit_bias": {},
     "logprobs": False,
     "modalities": ["text"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ class Cut:
         self._index = index  # of the choice that is made
         self._free = limit is None and not stops  # nothing is to be cut
         self._visible = Visible(stops)
-        self._characters = WholeCharacters()
+        self._characters: WholeCharacters[Hashable] = WholeCharacters()
         self._finished = False
 
     def feed(self, event: Event | str) -> list[Event | str]:
