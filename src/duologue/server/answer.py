@@ -217,6 +217,8 @@ class Answer:
         write, clock, loop = self._writer.write, time.monotonic, self._loop
         async with _closing(self._engine.generate(self._request)) as events:
             async for event in events:
+                if self._why is not None:
+                    raise self._why
                 frames = write(event)
                 self._given_at = now = clock()
                 if frames:
@@ -227,8 +229,6 @@ class Answer:
                     self._breath_at = now + self._options.breath
                 elif now > self._breath_at:
                     await self._breathe()
-                if self._why is not None:
-                    raise self._why
 
     def _last_words(self, error: BaseException) -> bytes:
         """The end of a stream whose engine ended with `error`, which is raised where it can still be a status."""
@@ -261,6 +261,8 @@ class Answer:
             await asyncio.sleep(0)
         finally:
             loop.stepped_back -= 1
+        if self._why is not None:
+            raise self._why
         loop.last = self
         self._breath_at = time.monotonic() + self._options.breath / (1 + loop.stepped_back)
 

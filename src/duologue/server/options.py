@@ -28,9 +28,9 @@ class ServerOptions:
     so that an error before it can still be a status; after a silence of `keep_alive` a comment is sent; after
     `breath` of engine time the event loop gets its turn.
 
-    How an answer is ended: `engine_idle` after the engine's last event, `answer_timeout` after its beginning,
-    `reader_idle` after the client last took something, and beyond `max_answer_bytes` of chunks where it is not
-    streamed. An engine that does not stop within `cleanup_timeout` is told again.
+    How an answer is ended: `engine_idle` after the engine's last event; `answer_timeout` after its beginning;
+    when the client has not taken for `reader_idle` what was sent to it; and when it is not streamed and its
+    chunks are more than `max_answer_bytes`. An engine that does not stop within `cleanup_timeout` is told again.
     """
 
     api_key: str | None = field(default=None, repr=False)
