@@ -66,19 +66,26 @@ class _Protocol(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        while self._head is not None:
-            head = self._head + data
-            end = head.find(_BLANK_LINE)
+        if self._head is None:
+            super().data_received(data)
+            return
+        whole, told, begin = (
+            self._head + data,
+            len(self._head),
+            0,
+        )  # of the first head, so much is told already
+        while self._head is not None and self.exception() is None:
+            end = whole.find(_BLANK_LINE, begin)
             if end < 0:
-                self._head = head if len(head) <= MAX_HEAD_BYTES else None
+                self._head = whole[begin:] if len(whole) - begin <= MAX_HEAD_BYTES else None
                 break
             end += len(_BLANK_LINE)
-            self._head = b"" if _EARLY.match(head) else None
-            first, data = data[: end - len(head)] if end < len(head) else data, head[end:]
-            super().data_received(first)
-            if not data or self.exception() is not None:
-                return
-        super().data_received(data)
+            self._head = b"" if _EARLY.match(whole, begin) else None
+            super().data_received(whole[max(begin, told) : end])
+            begin = end
+        rest = whole[max(begin, told) :]
+        if rest and self.exception() is None:
+            super().data_received(rest)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         body = self._payload
