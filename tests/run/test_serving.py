@@ -1,4 +1,4 @@
-"""Running a server: what a TARGET is, what is refused, and how it stops."""
+"""Running a server: what is refused, how it starts, and how it stops."""
 
 from __future__ import annotations
 
@@ -7,36 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
+import threading
 from typing import Any
 
 import pytest
 
-from duologue.engine import Engine
-from duologue.protocol.errors import DuologueError
-from duologue.run import load_target, run_server, serve
+from duologue import AsyncClient, DuologueError, user_message
+from duologue.run import run_server, serve
 from support.legal import check_stream
 from support.raw import ask, opened
-
-AGENT = """
-from duologue.engine import Text
-
-VALUE = 3
-
-def answer(request):
-    return "Hello"
-
-class Whole:
-    models = ("whole",)
-    supports = {}
-    async def generate(self, request):
-        yield Text("x")
-
-whole = Whole()
-
-class Holder:
-    answer = staticmethod(answer)
-"""
 
 SLOW = """
 import sys, time
@@ -49,69 +28,6 @@ def slow(request):
 
 serve(slow, port=0)
 """
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """A folder of its own, with modules whose names nobody else has."""
-    (tmp_path / "agent_of_test.py").write_text(AGENT)
-    (tmp_path / "lame_of_test.py").write_text("import nowhere_to_be_found\n")
-    (tmp_path / "wrong_of_test.py").write_text("1 / 0\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    yield tmp_path
-    for name in ("agent_of_test", "lame_of_test", "wrong_of_test"):
-        sys.modules.pop(name, None)
-
-
-@pytest.mark.parametrize(
-    ("target", "model"),
-    [
-        ("echo", "echo"),
-        ("agent_of_test:answer", "answer"),
-        ("agent_of_test:whole", "whole"),
-        ("agent_of_test:Holder.answer", "answer"),
-    ],
-)
-def test_a_target_names_an_engine(folder, target, model):
-    """`echo`, or an attribute of a module in this folder or installed."""
-    engine = load_target(target)
-    assert isinstance(engine, Engine)
-    assert engine.models[0] == model
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        ("", "give 'echo', or 'module:attribute'"),
-        ("answer", "Cannot serve 'answer'"),
-        ("agent_of_test", "module:attribute"),
-        ("agent_of_test:", "module:attribute"),
-        (":answer", "module:attribute"),
-        (".agent_of_test:answer", "module:attribute"),
-        ("not_there_of_test:answer", "Cannot find the module 'not_there_of_test'"),
-        ("agent_of_test.sub:answer", "Cannot find the module 'agent_of_test.sub'"),
-        ("agent_of_test:question", "has no 'question'"),
-        ("agent_of_test:Holder.question", r"has no 'Holder.question'"),
-        ("agent_of_test:Whole", r"Whole is a class; pass an instance of it"),
-        ("agent_of_test:VALUE", "3 cannot be served"),
-    ],
-)
-def test_what_is_wrong_with_a_target_is_said(folder, target, message):
-    """In one line, with what would do."""
-    with pytest.raises(DuologueError, match=message) as caught:
-        load_target(target)
-    assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("target", "kind"), [("lame_of_test:x", ModuleNotFoundError), ("wrong_of_test:x", ZeroDivisionError)]
-)
-def test_what_a_module_itself_gets_wrong_is_its_own(folder, target, kind):
-    """Its traceback says more than any word of ours."""
-    with pytest.raises(kind) as caught:
-        load_target(target)
-    assert not isinstance(caught.value, DuologueError)
 
 
 # --- refusals ------------------------------------------------------------------------------------------
@@ -159,21 +75,52 @@ def test_what_cannot_be_served_is_refused(target):
         serve(target, port=0)
 
 
-def test_an_engine_that_does_not_start_is_told():
-    """After uvicorn's own words in the log."""
+@pytest.mark.parametrize(
+    ("host", "meant"),
+    [("127.0.0.1:8001", "--host 127.0.0.1 --port 8001"), ("localhost:1", "--host localhost --port 1")],
+)
+def test_a_host_with_a_port_is_told(host, meant):
+    """With how to give the port."""
+    with pytest.raises(DuologueError, match=meant):
+        serve("echo", host=host)
 
-    class Broken:
-        models = ("broken",)
-        supports: dict[str, Any] = {}
 
-        async def start(self):
-            raise ValueError("no weights")
+class Broken:
+    """Does not start."""
 
-        async def generate(self, request):
-            yield "x"
+    models = ("broken",)
+    supports: dict[str, Any] = {}
 
-    with pytest.raises(DuologueError, match="did not start"):
-        serve(Broken(), port=0)
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def start(self):
+        raise self.error
+
+    async def generate(self, request):
+        yield "x"
+
+
+def test_an_engine_that_does_not_start_is_told(caplog):
+    """What it raised is in the message, and is the cause; its traceback is in the log."""
+    with pytest.raises(DuologueError, match="did not start: ValueError: no weights") as caught:
+        serve(Broken(ValueError("no weights")), port=0)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "Traceback" in caplog.text
+    caplog.clear()
+    with (
+        pytest.raises(DuologueError, match="did not start: ValueError: no weights") as caught,
+        run_server(Broken(ValueError("no weights"))),
+    ):
+        pass
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_what_an_engine_says_in_our_words_needs_no_traceback(caplog):
+    """The message tells the user what to do."""
+    with pytest.raises(DuologueError, match="install the weights"):
+        serve(Broken(DuologueError("install the weights")), port=0)
+    assert "Traceback" not in caplog.text
 
 
 # --- running and stopping ------------------------------------------------------------------------------
@@ -207,6 +154,68 @@ def test_a_block_that_fails_stops_its_server():
         fail()
     with pytest.raises(ConnectionError):
         ask(seen[0], "/health", method="GET")
+
+
+def test_a_server_takes_what_serve_takes():
+    """A name, or a mapping with functions and names in it."""
+
+    def answer(request):
+        return request.model
+
+    with run_server("echo") as url:
+        assert ask(url, model="echo").json["choices"][0]["message"]["content"] == "Hi"
+    with run_server({"mine": answer, "theirs": "echo"}) as url:
+        models = ask(url, "/models", method="GET").json["data"]
+        assert [model["id"] for model in models] == ["mine", "theirs"]
+        said = [ask(url, model=name).json["choices"][0]["message"]["content"] for name in ("mine", "theirs")]
+    assert said == ["answer", "Hi"]
+
+
+async def test_a_server_in_a_running_loop():
+    """As in a notebook: its own loop serves while ours reads, several at once."""
+    import asyncio
+
+    async def slow(request):
+        for number in range(3):
+            await asyncio.sleep(0.01)
+            yield f"{number}"
+
+    async def read(url: str) -> str:
+        async with AsyncClient(base_url=url) as client:
+            messages = [user_message("Hi")]
+            async with await client.chat.completions.create(
+                model="slow", messages=messages, stream=True
+            ) as stream:
+                return "".join([chunk.text async for chunk in stream])
+
+    with run_server(slow) as one, run_server(slow) as other:
+        assert await asyncio.gather(*map(read, (one, other, one, other))) == ["012"] * 4
+
+
+async def test_a_block_may_end_before_its_answers():
+    """In a running loop nobody can read them then; the server does not wait for that."""
+    stopped = threading.Event()
+
+    async def endless(request):
+        import asyncio
+
+        try:
+            while True:
+                yield "x"
+                await asyncio.sleep(0.01)
+        finally:
+            stopped.set()
+
+    client = AsyncClient(max_retries=0, base_url="http://127.0.0.1:1/v1")
+    with run_server(endless) as url:
+        client = client.with_options(base_url=url)
+        stream = await client.chat.completions.create(
+            model="endless", messages=[user_message("Hi")], stream=True
+        )
+        assert (await anext(aiter(stream))).text == ""
+    assert stopped.wait(5)
+    await stream.close()
+    await client.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise there")
