@@ -13,7 +13,7 @@ done := $(VENV)/.done
 model := .venv-model
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench build model clean
+.PHONY: help demo test check format bench interop build model clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -39,6 +39,9 @@ format: $(done)/check ## format the code and fix what can be fixed safely
 bench: $(done)/test ## measure side by side with the peers
 	@$(python) -m bench $(ARGS)
 
+interop: $(done)/test ## run the official clients' own tests against the server
+	@$(python) scripts/interop.py $(ARGS)
+
 build: $(done)/build ## build the sdist and the wheel into dist/
 	@$(python) -m build
 
@@ -48,7 +51,7 @@ model: $(model)/.done $(done)/serve ## make the built-in model anew, which takes
 	@cd models/pocket && $(abspath $(python)) -m recipe.evaluate
 
 clean: ## remove the virtual environment and everything that was built or cached
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench .interop
 	@find bench models scripts src tests -name __pycache__ -prune -exec rm -rf {} +
 	@if test -d '$(done)'; then rm -rf '$(VENV)'; fi
 
