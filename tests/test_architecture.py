@@ -18,6 +18,7 @@ FLOORS = {
     "protocol": 2,
     "engine": 2,
     "_threads": 2,
+    "tools": 2,
     "client": 3,
     "server": 3,
     "engines": 4,

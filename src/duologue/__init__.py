@@ -54,10 +54,23 @@ if TYPE_CHECKING:
     from .protocol.errors import StreamTimeoutError as StreamTimeoutError
     from .protocol.errors import StreamTruncatedError as StreamTruncatedError
     from .protocol.errors import UnprocessableEntityError as UnprocessableEntityError
+    from .protocol.partial import PartialJSON as PartialJSON
     from .protocol.progress import Accumulator as Accumulator
+    from .protocol.schema.errors import ParseError as ParseError
+    from .protocol.schema.errors import SchemaError as SchemaError
+    from .protocol.schema.form import TypedFormat as TypedFormat
+    from .protocol.schema.form import typed_format as typed_format
+    from .protocol.schema.strict import strict_schema as strict_schema
     from .run import run_server as run_server
     from .run import serve as serve
     from .server.app import create_app as create_app
+    from .tools.custom import CustomTool as CustomTool
+    from .tools.custom import custom_tool as custom_tool
+    from .tools.function import Tool as Tool
+    from .tools.function import tool as tool
+    from .tools.schema import SchemaTool as SchemaTool
+    from .tools.schema import schema_tool as schema_tool
+    from .tools.signature import Context as Context
     from .types.chat.constructors import assistant_message as assistant_message
     from .types.chat.constructors import audio_part as audio_part
     from .types.chat.constructors import developer_message as developer_message
@@ -102,9 +115,17 @@ else:
                 "StreamTruncatedError",
                 "UnprocessableEntityError",
             ),
+            "protocol.partial": ("PartialJSON",),
             "protocol.progress": ("Accumulator",),
+            "protocol.schema.errors": ("ParseError", "SchemaError"),
+            "protocol.schema.form": ("TypedFormat", "typed_format"),
+            "protocol.schema.strict": ("strict_schema",),
             "run": ("run_server", "serve"),
             "server.app": ("create_app",),
+            "tools.custom": ("CustomTool", "custom_tool"),
+            "tools.function": ("Tool", "tool"),
+            "tools.schema": ("SchemaTool", "schema_tool"),
+            "tools.signature": ("Context",),
             "types.chat.constructors": (
                 "assistant_message",
                 "audio_part",
