@@ -31,7 +31,16 @@ ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r":
 
 _NOTHING: Any = object()
 
-Expected = Literal["value", "value or end", "key", "key or end", "colon", "next", "string", "nothing"]
+Expected = Literal[
+    "a value",
+    "a value or the end",
+    "a key",
+    "a key or the end",
+    "a colon",
+    "a comma or the end",
+    "string",
+    "nothing",
+]
 
 
 class _Broken(Exception):  # noqa: N818 - no error: `PartialJSON.error` tells it
@@ -81,7 +90,7 @@ class PartialJSON:
         self._rest = ""
         self._before = 0
         self._ended = False
-        self._expected: Expected = "value"
+        self._expected: Expected = "a value"
         self._open: list[_Open] = []
         self._parts: list[str] = []
         self._is_key = False
@@ -146,18 +155,18 @@ class PartialJSON:
             return self._string(text, at)
         if expected == "nothing":
             raise _Broken(f"{first!r} behind the end of the value")
-        if first in "]}" and expected in ("value or end", "key or end", "next"):
+        if first in "]}" and expected in ("a value or the end", "a key or the end", "a comma or the end"):
             return self._end(first, at)
-        if expected == "next" and first == ",":
-            self._expected = "value" if isinstance(self._open[-1].value, list) else "key"
+        if expected == "a comma or the end" and first == ",":
+            self._expected = "a value" if isinstance(self._open[-1].value, list) else "a key"
             return at + 1
-        if expected == "colon" and first == ":":
-            self._expected = "value"
+        if expected == "a colon" and first == ":":
+            self._expected = "a value"
             return at + 1
-        if expected in ("key", "key or end") and first == '"':
+        if expected in ("a key", "a key or the end") and first == '"':
             self._expected, self._is_key, self._parts = "string", True, []
             return at + 1
-        if expected in ("value", "value or end"):
+        if expected in ("a value", "a value or the end"):
             return self._value(text, at)
         raise _Broken(f"{first!r} where {expected} was expected")
 
@@ -170,7 +179,7 @@ class PartialJSON:
             if len(self._open) == MAX_DEPTH:
                 raise _Broken(f"nested more than {MAX_DEPTH} deep")
             self._open.append(_Open([] if first == "[" else {}))
-            self._expected = "value or end" if first == "[" else "key or end"
+            self._expected = "a value or the end" if first == "[" else "a key or the end"
             return at + 1
         token = (NUMBER if first in "-0123456789" else WORD).match(text, at)
         if token is None:
@@ -193,7 +202,7 @@ class PartialJSON:
         if text[at] == '"':
             whole = "".join(self._parts)
             if self._is_key:
-                self._open[-1].key, self._expected = whole, "colon"
+                self._open[-1].key, self._expected = whole, "a colon"
             else:
                 self._done(whole)
             return at + 1
@@ -227,7 +236,7 @@ class PartialJSON:
         """Put a value that has ended where it belongs."""
         if self._open:
             self._open[-1].put(value)
-            self._expected = "next"
+            self._expected = "a comma or the end"
         else:
             self._whole = value
             self._expected = "nothing"
