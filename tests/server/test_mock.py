@@ -114,7 +114,9 @@ def test_a_list_is_of_what_was_asked_for(url):
         ("limit=101", "limit"),
         ("limit=%C2%B2", "limit"),
         ("order=up&limit=-1", "limit, order"),
+        ("limit=&order=", "limit, order"),
         ("other=1", "other"),
+        ("metadata[a=b", "metadata[a"),
         ("model=x", None),
     ],
 )

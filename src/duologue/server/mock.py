@@ -117,7 +117,8 @@ def _completion(name: str, model: str, metadata: dict[str, str] | None = None) -
 def _read_query(scope: Scope, filters: Sequence[str] = ()) -> Query:
     """The query of a list. Lenient, as the profile is: what is unknown or wrong is put among the ignored."""
     try:
-        fields = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=MAX_FIELDS))
+        text = scope["query_string"].decode("latin-1")
+        fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise BadRequestError(f"The query has more than {MAX_FIELDS} fields. Ask for less.") from None
     after, limit = fields.pop("after", None), fields.pop("limit", str(DEFAULT_LIMIT))
