@@ -173,6 +173,7 @@ def test_it_takes_what_the_server_takes(name, support):
         {"messages": []},
         {"messages": [{"role": "nobody", "content": "Hi"}]},
         {"messages": [{**HI, "mood": "good"}]},
+        {"messages": [{"role": "system", "content": [{"text": "a part without its type"}]}]},
         {"model": "other"},
         {"temprature": 1},
     ],
@@ -184,6 +185,15 @@ def test_what_it_does_not_take_is_refused(fields):
     assert not takes(document(create_app(engine)), **fields)
     with run_server(engine) as url:
         assert ask(url, **{"model": "m", **fields}).status in (400, 404)
+
+
+def test_a_whole_number_is_an_integer():
+    """JSON has one kind of number, and so has a schema."""
+    engine = Declaring(dict.fromkeys(ASKING, "native"))
+    fields = {"seed": 1.0, "n": 1.0, "logit_bias": {"7": 1.0}}
+    assert takes(document(create_app(engine)), **fields)
+    with run_server(engine) as url:
+        assert ask(url, **fields).status == 200
 
 
 def test_each_engine_has_a_schema_of_its_own():

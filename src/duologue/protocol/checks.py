@@ -90,10 +90,16 @@ _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "seed", "top_logprobs")
 def _integers_as_such(fields: dict[str, Any]) -> dict[str, Any]:
     """JSON has one kind of number: 1.0 is an integer, though the decoder says otherwise."""
     for name in _INTEGERS:
-        value = fields.get(name)
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-            fields[name] = int(value)
+        if name in fields:
+            fields[name] = _integer(fields[name])
+    biases = fields.get("logit_bias")
+    if isinstance(biases, dict):
+        fields["logit_bias"] = {name: _integer(value) for name, value in biases.items()}
     return fields
+
+
+def _integer(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
 
 
 # --- lenient -------------------------------------------------------------------------------------------

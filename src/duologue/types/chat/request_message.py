@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -52,6 +52,16 @@ class TextPart(Checked, tag_field="type", tag="text"):
     type: ClassVar[Literal["text"]] = "text"
     text: str
     prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
+if TYPE_CHECKING:
+    OnlyTextPart: TypeAlias = TextPart
+else:
+
+    class OnlyTextPart(TextPart, tag=False, kw_only=True):
+        """Text where no other part may stand: a decoder asks for the tag only where it has a choice."""
+
+        type: Literal["text"]
 
 
 class ImageURL(Checked):
@@ -108,7 +118,7 @@ class RefusalPart(Checked, tag_field="type", tag="refusal"):
 
 
 ContentPart: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
-TextParts: TypeAlias = Annotated[list[TextPart], Meta(min_length=1)]
+TextParts: TypeAlias = Annotated[list[OnlyTextPart], Meta(min_length=1)]
 UserParts: TypeAlias = Annotated[list[TextPart | ImagePart | AudioPart | FilePart], Meta(min_length=1)]
 AssistantParts: TypeAlias = Annotated[list[TextPart | RefusalPart], Meta(min_length=1)]
 
