@@ -167,13 +167,11 @@ def test_a_model_that_may_not_call_never_writes_the_mark(planned, model):
 
 
 def test_what_must_be_written_is_written_in_the_models_own_tokens(planned, model):
-    """Its tags are single tokens, and only where there is a choice there may be others."""
+    """Its tags are single tokens."""
     asked = planned(tools=TOOLS, tool_choice="required")
-    mark, think = (model.tokenizer.special[tag] for tag in ("<tool_call>", "<think>"))
+    mark = model.tokenizer.special["<tool_call>"]
     held = model.constraints.begin(asked.grammar)
-    allowed = set(held.allowed().nonzero()[0])
-    assert {mark, think} <= allowed  # it may think first
-    assert all(b"<think>".startswith(model.tokenizer.pieces[token]) for token in allowed - {mark})
+    assert set(held.allowed().nonzero()[0]) == {mark}
     assert mark not in asked.sampling.banned
     enum = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["<tool_call>"]}}}
     assert mark not in planned(response_format=enum).sampling.banned
@@ -551,3 +549,17 @@ def test_an_effort_of_none_keeps_a_tag_of_several_tokens_out(parameters, plan, t
     for text in ("Hello", "", "<thin", "Say <think>."):
         assert takes(by, asked, text)
     assert takes(by, planned(by=by, reasoning_effort="high", tools=TOOLS), "<think>Hm</think>Hello")
+
+
+def test_what_the_prompt_would_have_begun_the_answer_does_not(planned, model, tiny):
+    """The template of the embedded model writes the tag where an effort is asked for."""
+    opened = model.tokenizer.special["<think>"]
+    assert opened in planned().sampling.banned
+    asked = planned(reasoning_effort="high", response_format={"type": "json_object"})
+    assert asked.thoughts.opened
+    assert takes(model, asked, "Hm</think>{}")
+    asked = planned(response_format={"type": "json_object"})
+    assert takes(model, asked, "{}")
+    assert not takes(model, asked, "<think>\nHm</think>{}")
+    by = tiny("think")
+    assert by.tokenizer.special["<think>"] not in planned(by=by).sampling.banned

@@ -68,7 +68,8 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         request.messages, most=model.context, tools=shown, variables=_variables(model, request)
     )
     thoughts = _thoughts(model, prompt)
-    silent = request.reasoning_effort == "none" and thoughts is not None and not thoughts.opened
+    unwanted = request.reasoning_effort == "none" or model.prompts.opens_thoughts
+    silent = thoughts is not None and not thoughts.opened and unwanted
     calls, grammar = _held(model, request, offer, thoughts, silent=silent)
     reading = calls if calls is not None and calls.mode != "not" else None
     room = model.context - len(prompt)

@@ -55,6 +55,11 @@ class PromptWriter:
         self._tokenizer = tokenizer
         self._openings = str.maketrans({text[0]: "x" for text in tokenizer.special if not text[0].isalnum()})
 
+    @property
+    def opens_thoughts(self) -> bool:
+        """Whether thoughts are begun by prompts, where they are wanted, and never by answers."""
+        return self._template.opens_thoughts
+
     def write(
         self,
         messages: Sequence[Message],

@@ -6,6 +6,7 @@ what it makes and how long it computes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
@@ -46,6 +47,18 @@ class ChatTemplate:
         self.knows_developer = "developer" in source
         # Such a template refuses messages with several calls, so there should never be any.
         self.one_call = "only supports single tool-calls" in source
+
+    @functools.cached_property
+    def opens_thoughts(self) -> bool:
+        """Whether it begins the thoughts itself where they are wanted. Then no answer begins any."""
+        if self.thoughts is None:
+            return False
+        wanted = {"reasoning_effort": "high", "enable_thinking": True}
+        try:
+            prompt = self.render([{"role": "user", "content": "Hello"}], datetime.now(), variables=wanted)
+        except BadRequestError:
+            return False
+        return prompt.rstrip().endswith(self.thoughts.open)
 
     def render(
         self,
