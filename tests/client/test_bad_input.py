@@ -189,6 +189,7 @@ def test_a_refused_connection(both: Driver) -> None:
     [
         pytest.param(b"SSH-2.0-OpenSSH_9.2p1\r\n", id="another-protocol"),
         pytest.param(b"HTTP/1.1 banana\r\n\r\n", id="no-status"),
+        pytest.param(b"HTTP/1.1 99 Low\r\n\r\n", id="low-status"),
     ],
 )
 def test_what_does_not_speak_http(both: Driver, garbage: bytes) -> None:
@@ -196,6 +197,7 @@ def test_what_does_not_speak_http(both: Driver, garbage: bytes) -> None:
     error = fails(both, server := WireServer(raw(garbage)), max_retries=2)
     assert type(error) is APIConnectionError
     assert "does not speak HTTP/1.1" in str(error)
+    assert "\n" not in str(error)
     assert len(server.asked) == 1
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -264,6 +265,48 @@ async def test_requests_that_come_in_time(url: str) -> None:
     async with AsyncClient(base_url=url) as client:
         results = [result async for result in client.chat.completions.create_many(requests())]
     assert told(results) == [(0, "a"), (1, "b"), (2, "c")]
+
+
+def test_results_do_not_wait_for_requests(url: str) -> None:
+    """What has come is delivered before the next request is taken, however slowly those come."""
+    delivered: list[Any] = []
+
+    def requests() -> Iterator[Any]:
+        while not delivered:
+            yield asks("a")[0]
+            time.sleep(0.01)
+
+    with Client(base_url=url) as client:
+        delivered.extend(islice(client.chat.completions.create_many(requests(), max_concurrency=1000), 1))
+    assert told(delivered) == [(0, "a")]
+
+
+async def test_results_do_not_wait_for_requests_of_a_task(url: str) -> None:
+    """The same, for requests that only come when there is a result."""
+    first = asyncio.Event()
+
+    async def requests() -> AsyncIterator[Any]:
+        yield asks("a")[0]
+        await first.wait()
+        yield asks("b")[0]
+
+    async with AsyncClient(base_url=url) as client:
+        async for result in client.chat.completions.create_many(requests()):
+            assert result.get().text == ("b" if first.is_set() else "a")
+            first.set()
+
+
+async def test_requests_that_are_cancelled(url: str) -> None:
+    """What ends the task that makes the requests ends the results, too."""
+
+    async def requests() -> AsyncIterator[Any]:
+        yield asks("a")[0]
+        raise asyncio.CancelledError
+
+    async with AsyncClient(base_url=url) as client:
+        with pytest.raises(asyncio.CancelledError):
+            async for _ in client.chat.completions.create_many(requests()):
+                pass
 
 
 def test_context_variables_reach_the_threads(url: str) -> None:

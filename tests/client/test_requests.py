@@ -208,6 +208,8 @@ def test_headers_can_be_added_replaced_and_removed(both: Driver) -> None:
         pytest.param({"X-Bad": "a\r\nX-Evil: 1"}, "x-bad", id="line-break"),
         pytest.param({"X-Bad": "a\nb"}, "x-bad", id="line-feed"),
         pytest.param({"X-Bad": "„quoted“"}, "x-bad", id="not-latin-1"),
+        pytest.param({"X-Bad": "Grüße"}, "x-bad", id="not-ascii"),
+        pytest.param({"X-Bad": "\x7f"}, "x-bad", id="control"),
         pytest.param({"X Bad": "a"}, "x bad", id="name"),
         pytest.param({"X-Bad\r\n": "a"}, "x-bad", id="name-with-line-break"),
         pytest.param({"": "a"}, "header", id="no-name"),

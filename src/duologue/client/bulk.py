@@ -1,7 +1,8 @@
 """Many requests over one client: so many at once, their results in order or as they come.
 
 Requests are taken from their iterable only as results are taken: at most `AHEAD` times as many are begun and not
-yet delivered as may be in the air at once. So the memory is bounded, however many there are.
+yet delivered as may be in the air at once. So the memory is bounded, however many there are. What has come is
+delivered before the next request is waited for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import (
     Sized,
 )
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -131,7 +132,7 @@ class _Desk:
 
     def __init__(self, settings: Settings) -> None:
         self._in_order = settings.in_order
-        self._window = AHEAD * settings.workers
+        self.window = AHEAD * settings.workers
         self._begun = self._delivered = 0
         self._early: dict[int, BulkResult] = {}
 
@@ -143,7 +144,7 @@ class _Desk:
     @property
     def has_room(self) -> bool:
         """Whether another one may be begun."""
-        return self.open < self._window
+        return self.open < self.window
 
     def begin(self) -> None:
         """One more is begun."""
@@ -251,17 +252,18 @@ def _results(create: Create, requests: Requests, settings: Settings) -> Generato
     source = _numbered(requests, broken)
     try:
         with settings.progress as progress:
-            while True:
-                while desk.has_room and (task := next(source, None)) is not None:
+            while (task := next(source, None) if desk.has_room else None) is not None or desk.open:
+                if task is not None:
                     desk.begin()
                     tasks.put(task)
                     if threads < min(settings.workers, desk.open):
                         threads += 1
                         run = contextvars.copy_context().run
                         threading.Thread(target=run, args=(work,), name="duologue-many", daemon=True).start()
-                if not desk.open:
-                    break
-                result = results.get()
+                try:
+                    result = results.get(block=task is None)
+                except Empty:
+                    continue
                 progress.step(failed=result.error is not None)
                 yield from desk.deliver(result)
     finally:
@@ -280,8 +282,18 @@ async def _async_results(
     import asyncio
 
     tasks: asyncio.Queue[Task] = asyncio.Queue()
-    results: asyncio.Queue[BulkResult] = asyncio.Queue()
-    workers: list[asyncio.Task[None]] = []
+    results: asyncio.Queue[BulkResult | None] = asyncio.Queue()  # None: there are no further requests
+    running: list[asyncio.Task[None]] = []
+
+    async def take() -> None:
+        try:
+            while await room.acquire() and (task := await anext(source, None)) is not None:
+                desk.begin()
+                tasks.put_nowait(task)
+                if len(running) <= min(settings.workers, desk.open):
+                    running.append(asyncio.create_task(work()))
+        finally:
+            results.put_nowait(None)
 
     async def work() -> None:
         while True:
@@ -293,25 +305,27 @@ async def _async_results(
             results.put_nowait(result)
 
     desk, broken = _Desk(settings), list[Exception]()
+    room = asyncio.Semaphore(desk.window)
     source = _async_numbered(requests, broken)
+    taking = asyncio.create_task(take())
+    running.append(taking)
     try:
         with settings.progress as progress:
-            while True:
-                while desk.has_room and (task := await anext(source, None)) is not None:
-                    desk.begin()
-                    tasks.put_nowait(task)
-                    if len(workers) < min(settings.workers, desk.open):
-                        workers.append(asyncio.create_task(work()))
-                if not desk.open:
-                    break
+            all_taken = False
+            while desk.open or not all_taken:
                 result = await results.get()
+                if result is None:
+                    all_taken = True
+                    await taking  # raises what has ended it, if anything has
+                    continue
                 progress.step(failed=result.error is not None)
                 for found in desk.deliver(result):
+                    room.release()
                     yield found
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await source.aclose()
     for error in broken:
         raise error

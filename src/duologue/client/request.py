@@ -26,8 +26,8 @@ _PARAMETERS = frozenset(CompletionCreateParamsBase.__annotations__)
 _REQUIRED = ("messages", "model")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# A line break would begin another header; what is not Latin-1 cannot be sent at all.
-_BAD_VALUE = re.compile(r"[\r\n\0]|[^\0-\xff]")
+# A line break would begin another header; what is not ASCII each library and server takes for something else.
+_BAD_VALUE = re.compile(r"[^\t -~]")
 
 
 def build_all(options: Options, key: str | None, method: str, path: str, **parts: Any) -> list[Request]:

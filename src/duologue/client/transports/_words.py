@@ -30,11 +30,11 @@ def distrust(error: BaseException | None) -> str | None:
 
 
 def words_of(error: BaseException) -> str:
-    """The system's own words where there are any, else the exception's."""
+    """The system's own words where there are any, else the first line of the exception's."""
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:  # the resolver's numbers are negative
         return os.strerror(number)
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or first_line(str(error)) or type(error).__name__
 
 
 def first_line(text: str) -> str:
