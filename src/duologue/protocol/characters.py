@@ -5,7 +5,7 @@ Half a character cannot be written in UTF-8. One that stays alone is replaced by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["WholeCharacters", "whole_characters"]
@@ -18,25 +18,21 @@ class WholeCharacters(Generic[Key]):
     """Joins the pieces of several texts, each known by a key."""
 
     def __init__(self) -> None:
-        self._halves: dict[Key, str] = {}  # the first half of a pair, whose second has not come
-
-    @property
-    def waiting(self) -> Collection[Key]:
-        """The keys of the texts of which half a character waits for its other half."""
-        return self._halves.keys()
+        # The first half of a pair whose second has not come, by the key of its text.
+        self.waiting: dict[Key, str] = {}
 
     def push(self, key: Key, text: str) -> str:
         """Take a piece; return it without a half at its end, and with the half that was before it."""
         if not text:
             return ""
-        text = self._halves.pop(key, "") + text
+        text = self.waiting.pop(key, "") + text
         if "\ud800" <= text[-1] <= "\udbff":
-            text, self._halves[key] = text[:-1], text[-1]
+            text, self.waiting[key] = text[:-1], text[-1]
         return whole_characters(text)
 
     def flush(self, key: Key) -> str:
         """The end of a text: a half that stayed alone is no character, and is replaced."""
-        return "\N{REPLACEMENT CHARACTER}" if self._halves.pop(key, "") else ""
+        return "\N{REPLACEMENT CHARACTER}" if self.waiting.pop(key, "") else ""
 
 
 def whole_characters(text: str) -> str:

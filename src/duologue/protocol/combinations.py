@@ -16,9 +16,11 @@ from ..types.chat.request import (
     AssistantMessage,
     ChatRequest,
     FunctionCallOption,
+    Message,
     NamedCustomChoice,
     NamedFunctionChoice,
     RefusalPart,
+    ToolCall,
     ToolMessage,
 )
 from .errors import BadRequestError
@@ -52,7 +54,7 @@ def check_combinations(request: ChatRequest) -> None:
 
 def _silent(request: ChatRequest) -> Breach:
     for at, message in enumerate(request.messages):
-        if isinstance(message, AssistantMessage) and not (
+        if type(message) is AssistantMessage and not (
             message.content is not None
             or message.refusal is not None
             or message.audio is not None
@@ -65,7 +67,7 @@ def _silent(request: ChatRequest) -> Breach:
 
 def _refusal_in_company(request: ChatRequest) -> Breach:
     for at, message in enumerate(request.messages):
-        parts = message.content
+        parts = message.content if type(message) is AssistantMessage else None
         if (
             isinstance(parts, list)
             and len(parts) > 1
@@ -78,10 +80,11 @@ def _refusal_in_company(request: ChatRequest) -> Breach:
 def _answer_to_nothing(request: ChatRequest) -> Breach:
     called: set[str] = set()
     for at, message in enumerate(request.messages):
-        if not isinstance(message, ToolMessage):
-            called = {call.id for call in getattr(message, "tool_calls", None) or ()}
-        elif message.tool_call_id not in called:
-            return (f"messages[{at}].tool_call_id",)
+        if isinstance(message, ToolMessage):
+            if message.tool_call_id not in called:
+                return (f"messages[{at}].tool_call_id",)
+        elif called or type(message) is AssistantMessage:
+            called = {call.id for call in _calls(message)}
     return None
 
 
@@ -92,10 +95,14 @@ def _call_without_answer(request: ChatRequest) -> Breach:
             waiting.pop(message.tool_call_id, None)
         elif waiting:
             break
-        else:
-            calls = getattr(message, "tool_calls", None) or ()
-            waiting = {call.id: f"messages[{at}].tool_calls[{number}]" for number, call in enumerate(calls)}
+        elif type(message) is AssistantMessage:
+            calls = enumerate(_calls(message))
+            waiting = {call.id: f"messages[{at}].tool_calls[{number}]" for number, call in calls}
     return next(((place, json.dumps(short(call))) for call, place in waiting.items()), None)
+
+
+def _calls(message: Message) -> list[ToolCall]:
+    return (message.tool_calls or []) if isinstance(message, AssistantMessage) else []
 
 
 # --- tools ---------------------------------------------------------------------------------------------
