@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from duologue import Client
-from duologue.engine import Finish, Reasoning, Refusal, Text, ToolArguments, ToolCall
-from duologue.run import run_server
+from support.pair_app import SCRIPTS
 
 TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-
-
-class Scripted:
-    """Answers what the user asks for by name."""
-
-    models = ("scripted",)
-    supports: dict[str, Any] = dict.fromkeys(("n", "tools"), "native")
-
-    async def generate(self, request: Any) -> Any:
-        for event in SCRIPTS[request.messages[-1].text]:
-            yield event
-
-
-SCRIPTS: dict[str, list[Any]] = {
-    "text": [Reasoning("Hm."), "Hel", "lo 😀"],
-    "choices": [Text("a", 0), Text("b", 1), Text("c", 0), Finish("stop", 1), Finish("length", 0)],
-    "calls": [
-        ToolCall("weather", id="a"),
-        ToolArguments('{"city":'),
-        ToolCall("weather", id="b", index=1),
-        ToolArguments("{}", index=1),
-        ToolArguments('"Ghent"}', index=0),
-    ],
-    "refusal": [Refusal("I can"), Refusal("not.")],
-    "nothing": [],
-}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with run_server(Scripted()) as url, Client(base_url=url, dialect="strict", max_retries=0) as client:
-        yield client
 
 
 @pytest.mark.parametrize("usage", [True, False], ids=["usage", "no-usage"])

@@ -1,10 +1,10 @@
-"""Both ends in one process: what an engine raises is what the caller catches."""
+"""What an engine raises is what the caller catches, whatever serves it."""
 
 from __future__ import annotations
 
 import pytest
 
-from duologue import Client, create_app, user_message
+from duologue import Client, user_message
 from duologue.protocol import errors
 
 CLASSES = [
@@ -19,29 +19,11 @@ CLASSES = [
 ]
 
 
-class Failing:
-    """Raises the error class whose name is the message, after a word if it is asked to stream."""
-
-    models = ("m",)
-    supports = {}
-
-    async def generate(self, request):
-        if request.stream:
-            yield "Hello"
-        raise getattr(errors, request.messages[0].text)("no luck")
-
-
-@pytest.fixture(scope="module")
-def client():
-    with Client(app=create_app(Failing()), max_retries=0) as client:
-        yield client
-
-
 @pytest.mark.parametrize("error", CLASSES)
 def test_before_the_answer_it_is_a_status(client: Client, error: type[errors.APIStatusError]) -> None:
     """The same class, with the server's words and request id."""
     with pytest.raises(error, match="no luck") as caught:
-        client.chat.completions.create(model="m", messages=[user_message(error.__name__)])
+        client.chat.completions.create(model="failing", messages=[user_message(error.__name__)])
     assert type(caught.value) is error
     assert caught.value.status_code == error.status_code
     assert caught.value.request_id
@@ -51,7 +33,7 @@ def test_before_the_answer_it_is_a_status(client: Client, error: type[errors.API
 def test_in_the_stream_it_is_the_same_class(client: Client, error: type[errors.APIStatusError]) -> None:
     """An error event has no status of its own; its code says which class it would have had."""
     with client.chat.completions.create(
-        model="m", messages=[user_message(error.__name__)], stream=True
+        model="failing", messages=[user_message(error.__name__)], stream=True
     ) as stream:
         with pytest.raises(error, match="no luck") as caught:
             for _ in stream:
