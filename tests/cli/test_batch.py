@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from duologue.cli import main
 from duologue.client.bulk import AHEAD
+from duologue.protocol.batch import LINE_START
 from support.wire import COMPLETION, Peer, WireServer, json_answer, refused_url
 
 # How many requests, and how often the process is killed. More of both: DUOLOGUE_LINES=2000 DUOLOGUE_KILLS=20.
@@ -195,7 +196,7 @@ def test_the_built_in_model_answers_without_an_endpoint(files: tuple[Path, Path]
 
 @pytest.mark.parametrize("kept", [0.001, 0.3, 0.99, 1.0])
 def test_a_torn_line_is_cut(kept: float, server: WireServer, files: tuple[Path, Path]) -> None:
-    """Wherever it is torn, up to where only its line break is missing: its request is asked again."""
+    """Wherever it is torn: its request is asked again, unless only its line break is missing."""
     source, target = files
     write(source, line("a"), line("b"))
     run(source, target, server=server)
@@ -203,15 +204,40 @@ def test_a_torn_line_is_cut(kept: float, server: WireServer, files: tuple[Path, 
     target.write_bytes(first + b"\n" + second[: math.ceil(len(second) * kept)])
     assert run(source, target, server=server).exit_code == 0
     assert len(read(target)) == 2
-    assert len(server.asked) == 3
+    assert len(server.asked) == (2 if kept == 1 else 3)
 
 
 def test_a_file_that_is_nothing_but_a_torn_line(server: WireServer, files: tuple[Path, Path]) -> None:
     """However long it is."""
     source, target = files
-    target.write_bytes(b"{" + bytes(200_000))
+    target.write_bytes(LINE_START + b"x" * 200_000)
     assert run(write(source, line("a")), target, server=server).exit_code == 0
     assert list(read(target)) == ["a"]
+
+
+@pytest.mark.parametrize("zeros", [0, 9])
+@pytest.mark.parametrize("begun", [0, 1, 8])
+def test_a_line_of_which_the_power_left_little(
+    begun: int, zeros: int, server: WireServer, files: tuple[Path, Path]
+) -> None:
+    """A file system may have filled it up with zeros."""
+    source, target = files
+    target.write_bytes(LINE_START[:begun] + bytes(zeros))
+    assert run(write(source, line("a")), target, server=server).exit_code == 0
+    assert list(read(target)) == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"Dear diary", b'{"name":1}\n{"name":2}', b'{"custom_id":"a"}', b" "])
+def test_nothing_is_cut_from_another_file(
+    content: bytes, server: WireServer, files: tuple[Path, Path]
+) -> None:
+    """One that was named by mistake stays as it is, though its last line has no line break."""
+    source, target = files
+    target.write_bytes(content)
+    result = run(write(source, line("a")), target, server=server)
+    assert (result.exit_code, server.asked) == (1, [])
+    assert "Name a new" in result.stderr
+    assert target.read_bytes() == content
 
 
 def test_bad_lines_are_named_before_anything_is_asked(server: WireServer, files: tuple[Path, Path]) -> None:

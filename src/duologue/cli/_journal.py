@@ -1,8 +1,9 @@
 """A file of lines that only grows, and that keeps each of them whatever ends the process.
 
 A line is handed to the system as it is added, so the end of the process at any moment loses none that was added.
-At worst the last one is torn, which is seen by its missing line break, and cut when the file is opened again. At
-least every `SYNC_S` seconds, and at the end, the lines are brought to the disk: no more is lost with the power.
+At worst the last one is torn, which is seen by its missing line break, and cut when the file is opened again: if
+it is the beginning of such a line, for nothing is taken from a file that was named by mistake. At least every `SYNC_S`
+seconds, and at the end, the lines are brought to the disk: no more is lost with the power.
 """
 
 from __future__ import annotations
@@ -41,13 +42,22 @@ def lines_of(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
 
 class Journal:
     """Open for this process alone. Raises `OSError` where it cannot be, `DuologueError` where another
-    process has it open, and for what is no regular file."""
+    process has it open, and for what is no regular file.
 
-    def __init__(self, path: Path) -> None:
+    `is_whole` tells of a last line without a line break whether nothing else is missing: else it is cut. It raises
+    `DuologueError` for what is no such line at all.
+    """
+
+    def __init__(self, path: Path, is_whole: Callable[[bytes], bool]) -> None:
         self._path = path
+        self._is_whole = is_whole
         self._file = _open(path)
         self._synced = time.monotonic()
-        self._cut_torn_line()
+        try:
+            self._end_last_line()
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines and their numbers."""
@@ -70,7 +80,7 @@ class Journal:
         path = self._path.resolve()  # where a link leads, so that it stays a link
         beside = path.with_name(f".{path.name}.rewritten")
         beside.unlink(missing_ok=True)
-        with Journal(beside) as new:
+        with Journal(beside, self._is_whole) as new:
             beside.chmod(stat.S_IMODE(os.fstat(self._file).st_mode))
             for number, line in self.lines():
                 if wanted(number, line):
@@ -104,8 +114,8 @@ class Journal:
     def _unwritable(self, error: OSError) -> DuologueError:
         return DuologueError(f"Cannot write to {self._path}: {error.strerror}.")
 
-    def _cut_torn_line(self) -> None:
-        """Remove what stands behind the last line break."""
+    def _end_last_line(self) -> None:
+        """See to what stands behind the last line break."""
         size = end = os.fstat(self._file).st_size
         while end > 0:
             start = max(0, end - _BLOCK)
@@ -115,8 +125,21 @@ class Journal:
                 end = start + found + 1
                 break
             end = start
-        if end < size:
+        if end == size:
+            return
+        if size - end > MAX_LINE_BYTES:
+            raise DuologueError(f"{self._path}: the last line is longer than {MAX_LINE_BYTES} bytes.")
+        os.lseek(self._file, end, os.SEEK_SET)
+        if self._is_whole(self._read(size - end)):
+            os.write(self._file, b"\n")
+        else:
             os.ftruncate(self._file, end)
+
+    def _read(self, size: int) -> bytes:
+        found = bytearray()
+        while len(found) < size and (more := os.read(self._file, size - len(found))):
+            found += more
+        return bytes(found)
 
 
 def _open(path: Path) -> int:

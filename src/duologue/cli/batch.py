@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
 
-from ..protocol.batch import BatchAnswer, error_line, read_answer, read_request, success_line
+from ..protocol.batch import LINE_START, BatchAnswer, error_line, read_answer, read_request, success_line
 from ..protocol.dialect import RULES
 from ..protocol.errors import APIConnectionError, AuthenticationError, DuologueError
 from ._endpoint import endpoint
@@ -141,7 +142,7 @@ class _Run:
         if len({path.resolve() for path in (self._requests, *paths)}) <= len(paths):
             raise DuologueError("REQUESTS, RESULTS and --errors must be different files.")
         try:
-            journals = [stack.enter_context(Journal(path)) for path in paths]
+            journals = [stack.enter_context(Journal(path, partial(_is_whole, path))) for path in paths]
             for path, journal in zip(paths, journals, strict=True):
                 self._resume(path, journal, retry_failed=retry_failed)
         except OSError as error:
@@ -253,6 +254,20 @@ def _misses(completion: ChatCompletion) -> str:
     """What a completion lacks of what was asked for; empty for a whole one."""
     met = completion.response.deviations if completion.response is not None else ()
     return "; ".join(RULES[deviation.rule].text for deviation in met if deviation.rule in INCOMPLETE)
+
+
+def _is_whole(path: Path, line: bytes) -> bool:
+    """Whether the last line of a file of results lacks nothing but its line break. Raises `DuologueError`."""
+    try:
+        read_answer(line)
+    except DuologueError:
+        begun = line.rstrip(b"\0")  # with which a file system may fill up what the power took
+        if not begun.startswith(LINE_START) and not LINE_START.startswith(begun):
+            raise DuologueError(
+                f"{path} ends in something that is no result. Is it another file? Name a new one."
+            ) from None
+        return False
+    return True
 
 
 def _answer(path: Path, number: int, line: bytes) -> BatchAnswer:

@@ -25,9 +25,20 @@ from .errors import (
     error_body,
 )
 
-__all__ = ["BatchAnswer", "BatchRequest", "error_line", "read_answer", "read_request", "success_line"]
+__all__ = [
+    "LINE_START",
+    "BatchAnswer",
+    "BatchRequest",
+    "error_line",
+    "read_answer",
+    "read_request",
+    "success_line",
+]
 
 URLS = ("/v1/chat/completions", "/chat/completions")
+
+# How a line of results begins that is written here.
+LINE_START = b'{"id":"batch_req_'
 
 # What the `error` of a result is called, by the first class that fits.
 _CODES: tuple[tuple[type[Exception], str], ...] = (
