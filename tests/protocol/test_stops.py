@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.protocol.stops import StopFilter, find_stop
+from duologue.types.chat.request import MAX_STOP_LENGTH
 
 
 def run(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
@@ -67,3 +68,14 @@ def test_cutting_the_text_differently_changes_nothing(text, stops, data):
     else:
         assert (said, stopped) == (text, False)
     assert not any(stop and stop in said for stop in stops)
+
+
+def test_what_is_held_back_is_bounded():
+    """By the longest stop sequence that a request may have, however long the text goes on like its beginning."""
+    stop = StopFilter(["a" * (MAX_STOP_LENGTH - 1) + "b"])
+    shown = 0
+    for made in range(1, 5_000):
+        shown += len(stop.push("a"))
+        assert made - shown < MAX_STOP_LENGTH
+    assert stop.push("b") == ""
+    assert stop.stopped

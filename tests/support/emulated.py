@@ -41,11 +41,18 @@ def yielding(*pieces: Any) -> Any:
     return engine
 
 
-def post(engine: Any, *, profile: Any = "strict", native: Iterable[str] = (), **fields: Any) -> Any:
+def post(
+    engine: Any,
+    *,
+    profile: Any = "strict",
+    native: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Any:
     """The status, the headers and the body of the answer to a request."""
     if callable(engine):
         engine = as_engine(engine, model=NAME, native=native)
-    app = create_app(engine, profile=profile, allowed_hosts=["*"])
+    app = create_app(engine, profile=profile, allowed_hosts=["*"], **(options or {}))
     body = json.dumps({"model": engine.models[0], "messages": [HI], **fields}).encode()
     sent: list[Any] = []
 

@@ -184,6 +184,16 @@ UNFIT = {
         "'#/$defs/c' leads nowhere",
     ),
     "a reference to a text": ({"$ref": "#/title", "title": "x"}, ".$ref", "no schema"),
+    "a reference to what was not checked": (
+        {"$ref": "#/enum/0", "enum": [{"pattern": "(a+)+$"}]},
+        ".$ref",
+        "no schema",
+    ),
+    "a reference to the properties": (
+        {"$ref": "#/properties", "properties": {"pattern": {}}},
+        ".$ref",
+        "no schema",
+    ),
     "a reference to itself": ({"$ref": "#"}, ".$ref", "in a circle"),
     "references in a circle": (
         {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},

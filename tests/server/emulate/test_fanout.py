@@ -74,6 +74,15 @@ def test_each_choice_streams_at_its_own_pace():
     assert [choice["content"][:4] for choice in answer(engine, n=2, stream=True).choices] == ["slow", "fast"]
 
 
+def test_the_limit_is_the_servers():
+    """It says which, and how it is called."""
+    status, _, body = post(yielding("a"), n=3, options={"max_fanout": 2})
+    error = json.loads(body)["error"]
+    assert (status, error["param"], error["code"]) == (400, "n", "integer_above_max_value")
+    assert "at most 2 choices at once, its max_fanout" in error["message"]
+    assert post(yielding("a"), n=3, options={"max_fanout": 3})[0] == 200
+
+
 def test_there_is_a_limit():
     """It is refused, or lenient dropped and named."""
     status, _, body = post(yielding("a"), n=17)
@@ -97,9 +106,16 @@ def test_a_choice_that_fails_its_check_runs_again_alone():
 
 
 def test_an_answer_has_one_head():
-    """That of the run that is first."""
-    _, _, body = post(yielding(Head(id="chatcmpl-mine"), "a"), n=3)
-    assert json.loads(body)["id"] == "chatcmpl-mine"
+    """That of the run that is first, on every chunk."""
+    head = Head(id="chatcmpl-mine", system_fingerprint="fp", service_tier="flex")
+    for stream in (False, True):
+        _, _, body = post(yielding(head, "a"), n=3, stream=stream, service_tier="auto")
+        events = [part for part in body.replace(b"data: ", b"").split(b"\n\n") if part.startswith(b"{")]
+        heads = [
+            [json.loads(event)[name] for name in ("id", "system_fingerprint", "service_tier")]
+            for event in events
+        ]
+        assert heads == [["chatcmpl-mine", "fp", "flex"]] * (9 if stream else 1)
 
 
 def test_an_error_of_one_run_ends_the_others():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -64,7 +64,7 @@ def _read(text: str, judge: Callable[[Any], str | None]) -> str | None:
 
 def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     schema = {name: value for name, value in schema.items() if name != "$schema"}
-    references = _check_bounds(schema)
+    parts = _check_bounds(schema)
     make = _validators()
     from jsonschema import SchemaError  # type: ignore[import-untyped] # it has no types
 
@@ -73,8 +73,8 @@ def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     except RecursionError:
         raise _refused("it is nested too deeply") from None
     except SchemaError as error:
-        raise _refused(error.message[:200], "".join(f".{step}" for step in error.path)) from None
-    _check_references(schema, references)
+        raise _refused(error.message[:200], "".join(map(_step, error.path))) from None
+    _check_references(schema, parts)
 
     def judge(value: Any) -> str | None:
         from referencing import Registry
@@ -131,12 +131,16 @@ def _validators() -> Any:
     return validators.extend(plain, {name: counted(found) for name, found in plain.VALIDATORS.items()})
 
 
-def _check_bounds(schema: Any) -> dict[str, str]:
-    """Refuse what would cost without a bound; gives the references, by their paths.
+class _Parts(NamedTuple):
+    """What a schema holds: its references by their paths, and every place where a schema stands, by identity."""
 
-    A property of a refused keyword's name is no keyword.
-    """
-    references: dict[str, str] = {}
+    references: dict[str, str]
+    schemas: set[int]
+
+
+def _check_bounds(schema: Any) -> _Parts:
+    """Refuse what would cost without a bound. A property of a refused keyword's name is no keyword."""
+    parts = _Parts({}, set())
     waiting = [(schema, "", 0, True)]
     nodes = 0
     while waiting:
@@ -145,19 +149,28 @@ def _check_bounds(schema: Any) -> dict[str, str]:
         if nodes > MAX_NODES or depth > MAX_DEPTH:
             raise _refused(f"it has more than {MAX_NODES} parts, or is nested more than {MAX_DEPTH} deep")
         if isinstance(value, list):
-            for at, item in enumerate(value):
-                if isinstance(item, (dict, list)):
-                    waiting.append((item, f"{path}[{at}]", depth + 1, words))
-        elif isinstance(value, dict):
+            inside = [(item, _step(at), words) for at, item in enumerate(value)]
+        else:
+            inside = [
+                (item, _step(name), not (words and name in _NAMED))
+                for name, item in value.items()
+                if not (words and name in _VALUES)
+            ]
             if words:
                 _check_keywords(value, path)
+                parts.schemas.add(id(value))
                 if isinstance(value.get("$ref"), str):
-                    references[f"{path}.$ref"] = value["$ref"]
-            for name, item in value.items():
-                if isinstance(item, (dict, list)) and not (words and name in _VALUES):
-                    inner = f"{path}.{short(name)}"
-                    waiting.append((item, inner, depth + 1, not (words and name in _NAMED)))
-    return references
+                    parts.references[f"{path}.$ref"] = value["$ref"]
+        waiting += [
+            (item, path + step, depth + 1, words)
+            for item, step, words in inside
+            if isinstance(item, (dict, list))
+        ]
+    return parts
+
+
+def _step(name: str | int) -> str:
+    return f"[{name}]" if isinstance(name, int) else f".{short(name)}"
 
 
 _NAMED = frozenset(("$defs", "definitions", "dependentSchemas", "properties"))
@@ -170,31 +183,38 @@ def _check_keywords(schema: Mapping[str, Any], path: str) -> None:
         raise _refused(f"the keyword {found[0]!r} cannot be judged here; leave it out", f"{path}.{found[0]}")
 
 
-def _check_references(schema: Mapping[str, Any], references: Mapping[str, str]) -> None:
-    """Refuse references to other documents, to nothing, and to one another in a circle."""
+def _check_references(schema: Mapping[str, Any], parts: _Parts) -> None:
+    """Refuse references to other documents, to what is no schema of this one, and to one another in a circle."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
     document = DRAFT202012.create_resource(schema)
     resolver = Registry[Any]().with_resource("", document).resolver()
-    for path, reference in references.items():
+    onward: dict[str, str | None] = {}  # the reference that a reference leads to, if it leads to one
+    for path, reference in parts.references.items():
+        named = f"the reference {short(reference)!r}"
         if not reference.startswith("#"):
-            raise _refused(
-                f"the reference {short(reference)!r} is to another document; put it under '$defs'", path
-            )
-        seen: set[str] = set()
-        target: Any = {"$ref": reference}
-        while isinstance(target, Mapping) and isinstance(next_one := target.get("$ref"), str):
-            if next_one in seen:
+            raise _refused(f"{named} is to another document; put it under '$defs'", path)
+        try:
+            target = resolver.lookup(reference).contents
+        except Unresolvable:
+            raise _refused(f"{named} leads nowhere", path) from None
+        if not isinstance(target, bool) and id(target) not in parts.schemas:
+            # What only looks like a schema was not checked.
+            raise _refused(f"{named} leads to what is no schema", path)
+        next_one = target.get("$ref") if isinstance(target, Mapping) else None
+        onward[reference] = next_one if isinstance(next_one, str) else None
+    for path, reference in parts.references.items():
+        # Each is followed once: what was passed on the way leads out.
+        way: dict[str, None] = {}
+        at: str | None = reference
+        while at is not None:
+            if at in way:
                 raise _refused(f"the reference {short(reference)!r} leads in a circle", path)
-            seen.add(next_one)
-            try:
-                target = resolver.lookup(next_one).contents
-            except Unresolvable:
-                raise _refused(f"the reference {short(next_one)!r} leads nowhere", path) from None
-            if not isinstance(target, (Mapping, bool)):
-                raise _refused(f"the reference {short(next_one)!r} leads to what is no schema", path)
+            way[at] = None
+            at = onward[at]
+        onward.update(way)
 
 
 def _refused(why: str, path: str = "") -> BadRequestError:
