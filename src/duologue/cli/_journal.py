@@ -2,8 +2,8 @@
 
 A line is handed to the system as it is added, so the end of the process at any moment loses none that was added.
 At worst the last one is torn, which is seen by its missing line break, and cut when the file is opened again: if
-it is the beginning of such a line, for nothing is taken from a file that was named by mistake. At least every `SYNC_S`
-seconds, and at the end, the lines are brought to the disk: no more is lost with the power.
+it is the beginning of such a line, for nothing is taken from a file that was named by mistake. At least every
+`SYNC_S` seconds, and at the end, the lines are brought to the disk: no more is lost with the power.
 """
 
 from __future__ import annotations
