@@ -59,6 +59,21 @@ def test_mock_is_for_echo():
     """It pretends, so it must not stand before a real engine."""
     with pytest.raises(DuologueError, match="duologue serve echo --profile mock"):
         serve(lambda request: "x", profile="mock", port=0)
+    with pytest.raises(DuologueError, match="duologue serve echo --profile mock"):
+        serve({"a": "echo", "b": lambda request: "x"}, profile="mock", port=0)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_others_is_told(host):
+    """It is the host that is wrong, not the port."""
+    with pytest.raises(DuologueError, match="--host takes an address of this machine"):
+        serve("echo", host=host, port=0, api_key="k")
+
+
+async def test_serve_is_not_for_a_running_loop():
+    """What is, is named."""
+    with pytest.raises(DuologueError, match="with run_server"):
+        serve("echo", port=0)
 
 
 @pytest.mark.parametrize("options", [{"api_key": ""}, {"api_key": " "}, {"profile": "loose"}])

@@ -77,6 +77,8 @@ def test_a_target_names_an_engine(folder, target, model):
         ("ehco", "did you mean 'echo'"),
         ("answer", "Cannot serve 'answer'"),
         ("agent_of_test", "such as 'agent_of_test:answer'"),
+        ("agent_of_test.answer", "did you mean 'agent_of_test:answer'"),
+        ("agent_of_test.py:answer", "such as 'agent_of_test:answer'"),
         ("agent_of_test.py", "such as 'agent_of_test:answer'"),
         ("./agent_of_test.py:question", "such as 'agent_of_test:question'"),
         ("sub/agent.py:answer", "such as 'sub.agent:answer'"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..engines.echo import EchoEngine
 from ..protocol.errors import DuologueError
 from ..server import App, Profile, create_app
 from ..server.admission import is_loopback
@@ -54,6 +57,11 @@ def serve(
     means a free one. Raises `DuologueError` for a target that cannot be served, an engine that does not start,
     an address in use, or an address that others can reach without a key to keep them out.
     """
+    if _in_event_loop():
+        raise DuologueError(
+            "serve() runs until it is stopped, which it cannot do inside of a running event loop. There, as in a "
+            "notebook, write: with run_server(...) as url:"
+        )
     check_address(host, api_key)
     app = make_app(target, api_key=api_key, profile=profile)
     with listen(host, port) as listener:
@@ -89,7 +97,8 @@ def make_app(target: Any, *, api_key: str | None, profile: Profile) -> App:
         app = create_app(found, api_key=api_key, profile=profile)
     except ValueError as error:
         raise DuologueError(f"Cannot serve: {error}.") from None
-    if profile == "mock" and {app.models.find(name).engine.models[0] for name in app.models} != {"echo"}:
+    engines = found.values() if isinstance(found, Mapping) else (found,)
+    if profile == "mock" and not all(isinstance(engine, EchoEngine) for engine in engines):
         raise DuologueError("The profile 'mock' is for the target 'echo': duologue serve echo --profile mock")
     return app
 
@@ -130,10 +139,22 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         why = getattr(error, "strerror", None) or error
-        raise DuologueError(
-            f"Cannot listen on {host}:{port}: {why}. Try another one with --port, or --port 0 for a free one."
-        ) from None
+        foreign = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        remedy = (
+            "--host takes an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+            if foreign
+            else "Try another one with --port, or --port 0 for a free one"
+        )
+        raise DuologueError(f"Cannot listen on {host}:{port}: {why}. {remedy}.") from None
     return listener
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread, app: App) -> None:

@@ -73,7 +73,7 @@ def is_module_target(target: str) -> bool:
     """Whether a target, without a name before it, is `module:attribute`."""
     module, colon, attribute = target.partition(":")
     dotted = all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
-    return bool(colon) and dotted and not _names_model(target)
+    return bool(colon) and dotted and not module.endswith(".py") and not _names_model(target)
 
 
 def _named(target: str) -> tuple[str | None, str]:
@@ -97,6 +97,9 @@ def _no_target(target: str) -> str:
     if file.endswith(".py") or Path(f"{as_module.replace('.', '/')}.py").is_file():
         meant = f"{as_module}:{attribute or 'answer'}"
         return f"Cannot serve {target!r}: name the function in it as module:attribute, such as {meant!r}."
+    before, _, last = target.rpartition(".")
+    if Path(f"{before.replace('.', '/')}.py").is_file():
+        return f"Cannot serve {target!r}: did you mean '{before}:{last}'?"
     if Path(target).is_file():
         return f"Cannot serve {target!r}: a model file must be a GGUF file, whose name ends with .gguf."
     if get_close_matches(target, ["echo"]):
@@ -130,7 +133,7 @@ def _import_engine(module_name: str, attribute: str) -> Engine:
     try:
         return as_engine(found)
     except TypeError as error:
-        raise DuologueError(f"{module_name}:{attribute} cannot be served: {error}") from None
+        raise DuologueError(f"{module_name}:{attribute}: {error}") from None
 
 
 def resolve(target: Any) -> Any:
