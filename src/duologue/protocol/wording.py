@@ -19,6 +19,8 @@ __all__ = ["MAX_NAME", "short", "worded"]
 
 # How much of a name that a client chose is repeated to it.
 MAX_NAME = 80
+# How much of what the decoder says is looked at.
+MAX_SAID = 1000
 
 # What the decoder says: "Expected `str`, got `int` - at `$.messages[0].content`".
 _FAILURE = re.compile(
@@ -44,7 +46,10 @@ _TYPES = {field.name: field.type for field in msgspec.structs.fields(ChatRequest
 
 def worded(failure: msgspec.ValidationError, fields: Any) -> BadRequestError:
     """The error for what the decoder says of `fields`, the whole body; its `param` is the path of the field."""
-    match = _FAILURE.fullmatch(str(failure))
+    said = str(failure)
+    if len(said) > MAX_SAID:  # it repeats names and values, and a client may choose long ones
+        said = f"{said[: MAX_SAID // 2]}...{said[-MAX_SAID // 2 :]}"
+    match = _FAILURE.fullmatch(said)
     assert match is not None
     what = match["what"]
     path = (match["path"] or "").replace("[...]", "").lstrip(".")
@@ -58,7 +63,7 @@ def worded(failure: msgspec.ValidationError, fields: Any) -> BadRequestError:
     if missing := _MISSING.fullmatch(what):
         path = f"{path}.{missing['name']}".lstrip(".")
         return _error(path, "missing_required_parameter", f"Missing required parameter: '{path}'.")
-    if match["key"] or "[...]" in str(failure):
+    if match["key"] or "[...]" in said:
         path = _with_key(path, fields)
     where = f"'{path}'" if path else "the body"
     expected = _json_words(what[0].lower() + what[1:])

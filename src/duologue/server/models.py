@@ -10,6 +10,7 @@ import msgspec
 
 from ..engine import Engine, Event, as_engine
 from ..protocol.errors import NotFoundError
+from ..protocol.wording import short
 from ..types.chat.request import ChatRequest
 from ..types.model import Model
 from .life import Life
@@ -65,7 +66,7 @@ class Models:
             first = self._served[self.default]
             return first._replace(engine=Renamed(first.engine, name))
         raise NotFoundError(
-            f"The model '{name}' does not exist. This server has: {', '.join(self)}.",
+            f"The model '{short(name)}' does not exist. This server has: {', '.join(self)}.",
             param="model",
             code="model_not_found",
         )
