@@ -318,6 +318,10 @@ def test_openai_needs_a_key(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"on_truncated": "ignore"}, DuologueError, "on_truncated"),
         ({"max_event_bytes": 0}, DuologueError, "max_event_bytes"),
         ({"max_response_bytes": -5}, DuologueError, "max_response_bytes"),
+        ({"max_response_bytes": None}, DuologueError, "max_response_bytes"),
+        ({"max_event_bytes": "9"}, DuologueError, "max_event_bytes"),
+        ({"default_headers": ["a"]}, TypeError, "default_headers must be a mapping"),
+        ({"default_query": "a=1"}, TypeError, "default_query must be a mapping"),
         ({"retries": 3}, TypeError, "'retries'.*max_retries"),
     ],
 )
@@ -327,6 +331,19 @@ def test_options_that_cannot_be(options: dict[str, Any], kind: type[Exception], 
         Client(base_url="http://h/v1", **options)
     with pytest.raises(kind, match=text):
         Client(base_url="http://h/v1").with_options(**options)
+
+
+@pytest.mark.parametrize("name", ["extra_headers", "extra_query", "extra_body"])
+def test_extras_that_cannot_be(both: Driver, name: str) -> None:
+    """The error names them."""
+    with pytest.raises(TypeError, match=f"{name} must be a mapping"):
+        both.create(base_url=refused_url(), params={name: ["a"]})
+
+
+def test_omit_in_the_extra_body(both: Driver) -> None:
+    """It leaves out what is given beside it, too."""
+    asked = sent(both, params={"temperature": 1, "extra_body": {"temperature": omit, "top_k": omit}})
+    assert asked.json.keys() == {"model", "messages"}
 
 
 def test_copies(both: Driver) -> None:

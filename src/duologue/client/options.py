@@ -21,6 +21,7 @@ __all__ = [
     "Options",
     "Timeout",
     "is_absolute",
+    "mapping",
     "omit",
     "resolve",
 ]
@@ -224,7 +225,7 @@ class Options(NamedTuple):
             values["timeout"] = Timeout.of(values["timeout"])
         for name in ("default_headers", "default_query"):
             if name in values:
-                values[name] = {**getattr(self, name), **(values[name] or {})}
+                values[name] = {**getattr(self, name), **mapping(name, values[name])}
         options = self._replace(**values)
         options._check()
         return options
@@ -240,8 +241,8 @@ class Options(NamedTuple):
             raise DuologueError(f"dialect must be one of {', '.join(DIALECTS)}.")
         for name in ("max_event_bytes", "max_response_bytes"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise DuologueError(f"{name} must be more than 0.")
+            if not is_count(value) and not (name == "max_event_bytes" and value is None):
+                raise DuologueError(f"{name} must be a whole number of bytes, more than 0.")
         if isinstance(self.fallback_base_urls, str):
             raise TypeError("fallback_base_urls must be a list of URLs.")
         for name, url in [
@@ -286,6 +287,13 @@ def resolve(given: ClientOptions, environ: Mapping[str, str], *, in_process: boo
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values = {option: environ.get(variable) for option, variable in _ENVIRONMENT.items()}
     return {option: value for option, value in values.items() if value}
+
+
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """What was given for `name`, {} for None. Raises `TypeError` for what is no mapping."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping of names to values, not {type(value).__name__}.")
+    return value or {}
 
 
 def is_count(value: object) -> bool:

@@ -15,7 +15,7 @@ from .._version import __version__
 from ..protocol.errors import DuologueError
 from ..protocol.transport import Headers, Request
 from ..types.chat.completion_create_params import CompletionCreateParamsBase
-from .options import Omit, Options
+from .options import Omit, Options, mapping
 
 __all__ = ["build_all", "chat_body", "path_segment"]
 
@@ -59,11 +59,14 @@ def build(
         "openai-organization": options.organization,
         "openai-project": options.project,
     }
-    for name, value in [*options.default_headers.items(), *(headers or {}).items()]:
+    for name, value in [*options.default_headers.items(), *mapping("extra_headers", headers).items()]:
         fields[name.lower()] = value
     sent = {name: _checked(name, value) for name, value in fields.items() if _is_given(value)}
     return Request(
-        method, _url(server, path, {**options.default_query, **(query or {})}), Headers(sent.items()), body
+        method,
+        _url(server, path, {**options.default_query, **mapping("extra_query", query)}),
+        Headers(sent.items()),
+        body,
     )
 
 
@@ -74,10 +77,8 @@ def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any)
             raise TypeError(
                 f"create() has no parameter {name!r}; what only your server knows goes into extra_body"
             )
-    body = {name: value for name, value in params.items() if not isinstance(value, Omit)}
-    if not isinstance(stream, Omit):
-        body["stream"] = stream
-    body |= extra or {}
+    given = {**params, "stream": stream, **mapping("extra_body", extra)}
+    body = {name: value for name, value in given.items() if not isinstance(value, Omit)}
     for name in _REQUIRED:
         if name not in body:
             raise TypeError(f"create() is missing its parameter {name!r}")
