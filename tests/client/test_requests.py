@@ -12,7 +12,7 @@ import pytest
 
 from duologue import NOT_GIVEN, AsyncClient, AuthenticationError, Client, DuologueError, Omit, omit
 from duologue.types.chat import ChatCompletion
-from support.wire import COMPLETION, HI, Asked, WireServer, events, json_answer, sse
+from support.wire import COMPLETION, HI, Asked, WireServer, events, json_answer, refused_url, sse
 
 from .conftest import ASK, Driver
 
