@@ -97,6 +97,21 @@ def test_a_resolver_that_does_not_answer(resolver: threading.Event) -> None:
     assert not resolver.is_set()
 
 
+def test_a_name_where_no_thread_can_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked up all the same."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "duologue-resolver":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with WireServer(json_answer(COMPLETION)) as server:
+        client = Client(base_url=f"http://localhost:{server.port}/v1", max_retries=0)
+        assert client.chat.completions.create(**ASK).text == "Hello there"
+
+
 async def test_a_resolver_that_does_not_answer_on_an_event_loop(resolver: threading.Event) -> None:
     """The same."""
     async with AsyncClient(

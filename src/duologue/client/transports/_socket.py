@@ -311,7 +311,11 @@ def _looked_up(host: str, port: int, moment: float | None) -> Sequence[_Place]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:  # no address but a name
+        pass
+    try:
         threading.Thread(target=look, name="duologue-resolver", daemon=True).start()
+    except RuntimeError:  # the system has no more threads, or the interpreter is ending
+        look()
     return found.result(_left(moment, time.monotonic()))
 
 
