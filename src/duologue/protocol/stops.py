@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 __all__ = ["StopFilter", "find_stop"]
@@ -32,9 +33,14 @@ class StopFilter:
         self.behind = ""
         self._stops = stops
         self._held = ""
+        # Most pieces have no character that begins a stop sequence, and are seen through at once.
+        firsts = {stop[0] for stop in stops if stop}
+        self._begins = re.compile("|".join(map(re.escape, firsts)) or r"(?!)").search
 
     def push(self, text: str) -> str:
         """Take a piece; return what is now certain to be visible. Sets `stopped` at a stop sequence."""
+        if not self._held and self._begins(text) is None:
+            return text
         text = self._held + text
         found = find_stop(text, self._stops)
         if found:
