@@ -547,6 +547,8 @@ def test_a_file_that_is_not_made_for_chat_is_refused(tmp_path):
         ("rope.freq_base", math.inf),
         ("rope.scaling.factor", math.nan),
         ("swiglu_clamp_exp", [1.0, math.nan]),
+        ("rope.dimension_count", 2**31),
+        ("rope.dimension_count", 8),
     ],
 )
 def test_numbers_that_llama_cpp_would_abort_at_are_refused(key, value, tmp_path):

@@ -11,6 +11,9 @@ imported when one of them is asked for.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +30,8 @@ __all__ = ["BACKENDS", "Backend", "LlamaCppEngine", "LocalEngine", "default_engi
 Backend = Literal["auto", "numpy", "llama.cpp"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
+# What says how many threads numpy's sums take.
+THREADS = "OPENBLAS_NUM_THREADS"
 MODULES = {"LocalEngine": "engine", "LlamaCppEngine": "llamacpp"}
 
 
@@ -70,9 +75,27 @@ def __getattr__(name: str) -> Any:
 
 def _import(module: str) -> Any:
     try:
-        return import_module(module)
+        with _one_thread():
+            return import_module(module)
     except ModuleNotFoundError as error:
         raise DuologueError(
             f"Local models need the package {error.name!r}, which is not installed: "
             "pip install 'duologue[serve]'"
         ) from error
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Where numpy is imported here, and nobody has said how many threads it takes, it takes one.
+
+    The threads of its sums wait for each other by spinning. On a machine that is busy, or in a container with
+    a part of one, that made an answer take thirty times as long. It reads the variable once.
+    """
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]

@@ -6,6 +6,7 @@ import math
 import os
 from typing import NamedTuple
 
+from ..architecture import FEATURES
 from ..gguf import GGUF
 
 __all__ = ["Settings", "settings_of"]
@@ -69,6 +70,12 @@ def _check_numbers(file: GGUF, architecture: str) -> None:
         numbers = value if isinstance(value, list) else [value]
         if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
             raise file.error(f"cannot be used: {key[:80]} is not finite; convert the model again")
+    if architecture in FEATURES:
+        most = len(file)
+        width = file.integer(f"{architecture}.embedding_length", 1, most)
+        heads = file.integer(f"{architecture}.attention.head_count", 1, width)
+        head = file.integer(f"{architecture}.attention.key_length", 1, most, width // heads)
+        file.integer(f"{architecture}.rope.dimension_count", head, head, head)
 
 
 def _memory() -> float:
