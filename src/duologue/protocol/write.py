@@ -154,6 +154,7 @@ class ChunkWriter:
         )
 
     def _any_text(self, choice: _Choice, text: str, tokens: int | None) -> bytes:
+        """Text that opens its choice, or that has half a character at an end of it."""
         text = choice.characters.push(_CONTENT, text)
         self._tally(choice, text, tokens)
         frames = b""
@@ -164,8 +165,8 @@ class ChunkWriter:
 
     def _say(self, event: Text | Refusal) -> bytes:
         choice = self._choice(event.choice)
-        name, key = ("content", _CONTENT) if isinstance(event, Text) else ("refusal", _REFUSAL)
-        frames = self._open(choice, content=name == "content")
+        key = _CONTENT if isinstance(event, Text) else _REFUSAL
+        frames = self._open(choice, content=key == _CONTENT)
         text = choice.characters.push(key, event.text)
         if key == _CONTENT:
             choice.plain = key not in choice.characters.waiting
@@ -174,8 +175,12 @@ class ChunkWriter:
             return frames
         logprobs = None
         if event.logprobs is not None:
-            logprobs = {"content": None, "refusal": None, name: [entry.to_dict() for entry in event.logprobs]}
-        return frames + self._chunk(choice, {name: text}, logprobs)
+            logprobs = {
+                "content": None,
+                "refusal": None,
+                key.name: [entry.to_dict() for entry in event.logprobs],
+            }
+        return frames + self._chunk(choice, self._delta(choice, key, text), logprobs)
 
     def _reasoning(self, event: Reasoning) -> bytes:
         choice = self._choice(event.choice)
