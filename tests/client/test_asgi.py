@@ -322,7 +322,7 @@ def test_deadlines(both: Driver, after_head: bool) -> None:
 
 def test_the_total_holds_for_a_busy_application(both: Driver) -> None:
     """Chunk after chunk, and the call still ends."""
-    reading = both.read(app=App(endless), timeout=Timeout(total=0.05))
+    reading = both.read(app=App(endless), timeout=Timeout(total=0.3))
     assert reading.error is not None
     assert getattr(reading.error, "phase", None) == "total"
     assert reading.chunks
