@@ -179,12 +179,15 @@ def _not_started(app: App) -> DuologueError:
 def _server(app: App, *, log_level: str, grace: int) -> uvicorn.Server:
     try:
         import uvicorn
+
+        from .http import HttpProtocol
     except ImportError:
         raise DuologueError("Serving needs more packages: pip install 'duologue[serve]'") from None
     config = uvicorn.Config(
         app,
         log_level=log_level,
         access_log=False,
+        http=HttpProtocol,
         server_header=False,
         timeout_graceful_shutdown=grace,
     )

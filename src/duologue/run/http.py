@@ -1,0 +1,81 @@
+"""HTTP connections as uvicorn serves them, with bounds that it does not have: on a head's bytes and on its time.
+
+Without them a client that has no key could send a head without an end. And the requests that a client sent in
+a row are all told when it has gone; uvicorn tells the last one only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+__all__ = ["HEAD_TIMEOUT", "MAX_HEAD_BYTES", "HttpProtocol"]
+
+# The most bytes of a request's first line and headers; and how long, in seconds, a client may take for them,
+# from its connection or the first of these bytes, and for the rest of a body that nobody wants.
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_TIMEOUT = 30.0
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._in_head = True
+        self._cycles: list[RequestResponseCycle] = []
+        self._limit: asyncio.TimerHandle | None = None
+        self._begin_limit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_limit()
+        super().connection_lost(exc)
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            if self._limit is None:
+                self._begin_limit()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._end_limit()
+        super().on_headers_complete()
+        if self.cycle is not None:  # None where another protocol takes over
+            self._cycles = [cycle for cycle in (*self._cycles, self.cycle) if not cycle.response_complete]
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head = True
+        self._end_limit()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._in_head:  # the body still comes
+            self._begin_limit()
+
+    def _begin_limit(self) -> None:
+        self._end_limit()
+        self._limit = self.loop.call_later(HEAD_TIMEOUT, self._out_of_time)
+
+    def _end_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _out_of_time(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()

@@ -1,0 +1,125 @@
+"""Connections: heads without an end, clients that send nothing, requests in a row whose client vanishes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+
+import pytest
+
+from duologue.run import http as connections
+from duologue.run import run_server
+from support.raw import HI, ask, connect, wait_for
+
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+async def answer(request):
+    yield "Hello"
+
+
+def sent(connection: socket.socket, pieces: list[bytes]) -> None:
+    """Send as much as the other end takes."""
+    try:
+        for piece in pieces:
+            connection.sendall(piece)
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([b"GET /" + b"x" * 10_000] + [b"x" * 10_000] * 20, id="path"),
+        pytest.param([b"GET / HTTP/1.1\r\nX: "] + [b"x" * 10_000] * 20, id="value"),
+        pytest.param([b"GET / HTTP/1.1\r\n"] + [b"X: y\r\n" * 1000] * 30, id="many"),
+        pytest.param([b"\r\n" * 1000] * 100, id="nothing"),
+    ],
+)
+def test_a_head_has_a_largest_size(pieces):
+    """It is not collected without an end; the connection is closed."""
+    with run_server(answer) as url:
+        with connect(url, b"") as connection:
+            sent(connection, pieces)
+            try:
+                received = connection.recv(100)
+            except ConnectionResetError:  # it was closed while more was on its way
+                received = b""
+            assert received[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"")
+        assert ask(url, model="answer").status == 200
+
+
+def test_a_head_of_usual_size_is_taken():
+    """Long keys and many cookies included."""
+    with run_server(answer) as url:
+        assert ask(url, headers={"X-Long": "x" * 30_000}, model="answer").status == 200
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(POST[:30], id="half-a-head"),
+        pytest.param(POST.replace(b"/json", b"/xml") + b"Content-Length: 100\r\n\r\n ", id="refused-body"),
+    ],
+)
+def test_a_client_that_sends_nothing_more_is_left(start, monkeypatch):
+    """After `HEAD_TIMEOUT`, when no request is under way."""
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.1)
+    with run_server(answer) as url, connect(url, start) as connection:
+        connection.settimeout(3)
+        while connection.recv(65536):
+            pass
+
+
+def test_an_answer_that_takes_longer_is_not_cut(monkeypatch):
+    """The time is for the head alone."""
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.1)
+
+    async def slow(request):
+        await asyncio.sleep(0.3)
+        yield "Hello"
+
+    with run_server(slow) as url:
+        assert ask(url, model="slow").status == 200
+        assert ask(url, model="slow", stream=True).body.endswith(b"data: [DONE]\n\n")
+
+
+def test_of_requests_in_a_row_all_end_when_their_client_vanishes():
+    """Also the first, whose answer is under way while the next one waits."""
+    closed = threading.Event()
+    made = 0
+
+    async def engine(request):
+        nonlocal made
+        try:
+            while True:
+                made += 1
+                yield "x"
+                await asyncio.sleep(0.01)
+        finally:
+            closed.set()
+
+    body = json.dumps({"model": "engine", "messages": [HI], "stream": True}).encode()
+    request = POST + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    with run_server(engine) as url:
+        connection = connect(url, request + request)
+        assert wait_for(lambda: made > 2)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        assert closed.wait(5)
+
+
+def test_a_websocket_is_refused():
+    """The server goes on."""
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    with run_server(answer) as url:
+        with connect(
+            url, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n"
+        ) as connection:
+            connection.settimeout(3)
+            connection.recv(100)
+        assert ask(url, model="answer").status == 200
