@@ -472,6 +472,16 @@ FAULTS: list[Fault] = [
         stream=False,
         options={"max_response_bytes": 50},
     ),
+    Fault(
+        "not streamed",
+        "gzip that stands for more than `max_response_bytes`",
+        Does("body", "end", gzip.compress(b" " * 1_000_000 + ANSWER), headers=(*PLAIN, GZIP[0])),
+        "",
+        UNREADABLE,
+        stream=False,
+        only="sockets",
+        options={"max_response_bytes": 5000},
+    ),
 ]
 
 # --- the page -------------------------------------------------------------------------------------------
