@@ -56,7 +56,10 @@ def leaf(tp: Any, notes: Notes) -> Leaf | None:
 
     Raises `TypeError` for bounds that the type cannot have.
     """
-    kind = type(inspect.type_info(tp))
+    try:
+        kind = type(inspect.type_info(tp))
+    except TypeError:  # no type at all
+        return None
     if kind not in SCHEMAS:
         return None
     bounds = notes.bounds

@@ -21,12 +21,12 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
     named = schema.get("type")
     if isinstance(named, str):
         return [named]
-    if isinstance(named, list):
-        return named
+    if isinstance(named, list) and all(isinstance(kind, str) for kind in named):
+        return list(dict.fromkeys(named))
     values = listed(schema)
     if values is not None:
         return list(dict.fromkeys(kind_of(value) for value in values))
-    if "properties" in schema or "required" in schema:
+    if schema.get("properties") or schema.get("required"):
         return ["object"]
     return ["array"] if "items" in schema or "prefixItems" in schema else []
 
@@ -65,11 +65,13 @@ def _merged_objects(parts: Sequence[Mapping[str, Any]], where: str) -> dict[str,
     required: dict[str, None] = {}
     closed: list[set[str]] = []
     for part in parts:
-        own = part.get("properties", {})
+        own, names = part.get("properties", {}), part.get("required", [])
+        if not isinstance(own, Mapping) or not isinstance(names, list):
+            raise _clash(where, "properties")
         for name, schema in own.items():
             if properties.setdefault(name, schema) != schema:
                 raise _clash(where, f"properties.{name}")
-        required.update(dict.fromkeys(part.get("required", ())))
+        required.update(dict.fromkeys(map(str, names)))
         if part.get("additionalProperties", True) is False:
             closed.append(set(own))
         elif part.get("additionalProperties", True) is not True:
@@ -104,11 +106,18 @@ def disjoint(one: Any, other: Any, root: Root, where: str) -> bool:
     values, other_values = listed(one), listed(other)
     if values is not None and other_values is not None:
         return not any(value == known for value in values for known in other_values)
-    shared = set(one.get("required", ())) & set(other.get("required", ()))
-    mine, theirs = one.get("properties", {}), other.get("properties", {})
-    return kinds | others <= {"object"} and any(
-        name in mine and name in theirs and disjoint(mine[name], theirs[name], root, where) for name in shared
+    mine, theirs = _required(one), _required(other)
+    return kinds == others == {"object"} and any(
+        disjoint(mine[name], theirs[name], root, where) for name in mine.keys() & theirs.keys()
     )
+
+
+def _required(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties that an object must have."""
+    properties, names = schema.get("properties"), schema.get("required")
+    if not isinstance(properties, Mapping) or not isinstance(names, list):
+        return {}
+    return {name: properties[name] for name in names if isinstance(name, str) and name in properties}
 
 
 def _direct(schema: Any, root: Root, where: str) -> Any:

@@ -38,8 +38,8 @@ KINDS: Mapping[type, str] = {
 
 
 def kind_of(value: Any) -> str:
-    """The JSON schema `type` of a JSON value."""
-    return KINDS[type(value)]
+    """The JSON schema `type` of a JSON value; of what is none, the name of its class."""
+    return KINDS.get(type(value), type(value).__name__)
 
 
 class Node(ABC):
@@ -80,8 +80,6 @@ class Leaf(Node):
         return dict(self._schema)
 
     def read(self, value: Any, path: str) -> Any:
-        if type(value) is float and self._kinds == ("integer",) and value.is_integer():
-            value = int(value)  # as the decoder of msgspec does
         try:
             return msgspec.convert(value, self.type)
         except msgspec.ValidationError as error:
@@ -235,13 +233,15 @@ class Union(Node):
         return {"anyOf": [option.schema(definitions) for option in self._options]}
 
     def read(self, value: Any, path: str) -> Any:
-        errors: list[tuple[str, str]] = []
+        found: list[Sequence[tuple[str, str]]] = []
         for option in sorted(self._options, key=lambda option: not option.likes(value)):
             try:
                 return option.read(value, path)
             except Mismatch as error:
-                errors += error.errors
-        raise Mismatch(*errors)
+                found.append(error.errors)
+        # Those that went furthest into the value are what was meant.
+        deepest = max((len(errors[0][0]) for errors in found), default=0)
+        raise Mismatch(*(error for errors in found if len(errors[0][0]) == deepest for error in errors))
 
     def likes(self, value: Any) -> bool:
         return any(option.likes(value) for option in self._options)

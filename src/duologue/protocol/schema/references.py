@@ -9,12 +9,17 @@ from urllib.parse import unquote
 
 from .errors import SchemaError
 
-__all__ = ["Root"]
+__all__ = ["Root", "title_of"]
 
 # The keywords that hold schemas: one, several in a list, or several by name. References may lead to no others.
 ONE = frozenset(("additionalProperties", "items"))
 SEVERAL = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 NAMED = frozenset(("$defs", "definitions", "properties"))
+
+
+def title_of(reference: str) -> str:
+    """The last name in a reference."""
+    return unquote(reference).rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
 class Root:
@@ -42,12 +47,12 @@ class Root:
 
     def final(self, reference: str, where: str) -> str:
         """The reference that one leads to where definitions are nothing but references themselves."""
-        seen = {reference}
+        seen: list[str] = []
         while isinstance(target := self.target(reference, where), dict) and target.keys() == {"$ref"}:
-            reference = target["$ref"]
             if reference in seen:
                 raise SchemaError(where, f"`$ref` leads in a circle: {reference!r}; say what it is to be.")
-            seen.add(reference)
+            seen.append(reference)
+            reference = target["$ref"]
         return reference
 
     def _follow(self, pointer: str) -> Any:

@@ -18,7 +18,7 @@ from .errors import SchemaError
 from .limits import check_limits
 from .merge import ANNOTATIONS, disjoint, listed, merged, types_of
 from .names import Definitions
-from .references import Root
+from .references import Root, title_of
 
 __all__ = ["FORMATS", "MAX_DEPTH", "MAX_SCHEMAS", "strict_schema"]
 
@@ -32,8 +32,8 @@ TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "s
 # Keywords whose values stay as they are.
 PLAIN = frozenset(
     (
-        "const", "description", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum",
-        "minItems", "minLength", "minimum", "multipleOf", "title",
+        "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum",
+        "minItems", "minLength", "minimum", "multipleOf",
     )
 )  # fmt: skip
 # Keywords with rules of their own.
@@ -122,7 +122,7 @@ class _Work:
         """The strict schema of one that stands at `place`."""
         self._check(schema, place)
         own = _own(schema)
-        branches = [branch for branch in schema.get("allOf", ()) if branch is not True]
+        branches = [branch for branch in _branches(schema, place) if branch is not True]
         if "$ref" in schema and not branches and not place.top:
             reference = self._root.final(schema["$ref"], place.path)
             # Inside of its own definition, what is said beside a reference would be written out without end.
@@ -161,7 +161,7 @@ class _Work:
     def _refer(self, reference: str) -> dict[str, Any]:
         if reference == "#":
             return {"$ref": "#"}
-        found = self.definitions.refer(reference, reference.rpartition("/")[2], dict)
+        found = self.definitions.refer(reference, title_of(reference), dict)
         if reference not in self._asked:
             self._asked.add(reference)
             self._waiting.append((found["$ref"].removeprefix("#/$defs/"), reference))
@@ -179,9 +179,7 @@ class _Work:
                 )
             trail.append(reference)
             parts += self._parts(self._root.target(reference, place.path), place.deeper(), trail)
-        if not isinstance(branches := schema.get("allOf", []), list):
-            raise SchemaError(place.path, "`allOf` is a list of schemas.")
-        for branch in branches:
+        for branch in _branches(schema, place):
             if branch is not True:
                 parts += self._parts(branch, place.deeper(), trail)
         return parts
@@ -193,14 +191,12 @@ class _Work:
         kinds = types_of(schema)
         if not kinds or not all(isinstance(kind, str) and kind in TYPES for kind in kinds):
             raise SchemaError(place.path, "any value may stand here; say of which type it is.")
+        if "enum" in schema and not (isinstance(schema["enum"], list) and schema["enum"]):
+            raise SchemaError(place.path, "`enum` is a list of values, and not empty.")
         strict: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
         told: list[str] = []
         for keyword, value in schema.items():
-            if (
-                keyword in PLAIN
-                or (keyword == "format" and value in FORMATS)
-                or (keyword == "pattern" and _plain(value))
-            ):
+            if _is_kept(keyword, value):
                 strict[keyword] = value
             elif keyword == "default":
                 if value is not None:
@@ -334,6 +330,13 @@ class _Work:
         }
 
 
+def _branches(schema: Mapping[str, Any], place: _Place) -> list[Any]:
+    branches = schema.get("allOf", [])
+    if not isinstance(branches, list):
+        raise SchemaError(place.path, "`allOf` is a list of schemas.")
+    return branches
+
+
 def _own(schema: Mapping[str, Any]) -> dict[str, Any]:
     """What a schema says itself, and not by others."""
     return {
@@ -343,14 +346,24 @@ def _own(schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(pattern: Any) -> bool:
-    """Whether a pattern looks neither ahead nor behind, which no grammar can."""
-    return isinstance(pattern, str) and not re.search(r"\(\?(=|!|<=|<!)", pattern)
+def _is_kept(keyword: str, value: Any) -> bool:
+    """Whether a keyword stays as it is. No grammar can look ahead or behind, as some patterns do."""
+    if keyword == "format":
+        return isinstance(value, str) and value in FORMATS
+    if keyword == "pattern":
+        return isinstance(value, str) and not re.search(r"\(\?<?[=!]", value)
+    if keyword in ("description", "title"):
+        return isinstance(value, str)
+    return keyword in PLAIN
 
 
 def _said(notes: Mapping[str, Any]) -> dict[str, Any]:
     """The annotations of a union as it may carry them."""
-    said = {name: value for name, value in notes.items() if name in ("title", "description")}
+    said = {
+        name: value
+        for name, value in notes.items()
+        if name in ("title", "description") and _is_kept(name, value)
+    }
     if notes.get("default") is not None:
         said["default"] = notes["default"]
     if "examples" in notes:
