@@ -239,9 +239,9 @@ def test_the_total_cuts_an_attempt_short(every: Driver) -> None:
     """Of a silent server the total says when to stop, and it is not asked again."""
     server = WireServer(raw(ending="open"))
     with server, pytest.raises(APITimeoutError) as caught:
-        every.create(base_url=server.url, max_retries=2, timeout=Timeout(headers=5, total=0.4))
+        every.create(base_url=server.url, max_retries=2, timeout=Timeout(headers=5, total=SHORT))
     assert caught.value.phase == "total"
-    assert len(server.asked) == 1
+    assert len(server.asked) <= 1  # none where a busy machine has not sent it by then
 
 
 def test_a_body_that_is_read_whole_can_be_late_too(every: Driver) -> None:
