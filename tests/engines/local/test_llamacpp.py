@@ -547,6 +547,8 @@ def test_a_file_that_is_not_made_for_chat_is_refused(tmp_path):
         ("rope.freq_base", math.inf),
         ("rope.scaling.factor", math.nan),
         ("swiglu_clamp_exp", [1.0, math.nan]),
+        ("block_count", 2**24 + 2),
+        ("block_count", 0),
         ("rope.dimension_count", 2**31),
         ("rope.dimension_count", 8),
     ],

@@ -17,6 +17,8 @@ MAX_CONTEXT = 2**24
 # How many conversations there is room for at most, where their number is not asked for, and in how much memory.
 DEFAULT_SLOTS = 16
 CACHE_BYTES = 4 * 2**30
+# The most layers that llama.cpp has room for.
+MAX_LAYERS = 512
 # Keys and values are kept as F16.
 VALUE_BYTES = 2
 
@@ -70,6 +72,7 @@ def _check_numbers(file: GGUF, architecture: str) -> None:
         numbers = value if isinstance(value, list) else [value]
         if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
             raise file.error(f"cannot be used: {key[:80]} is not finite; convert the model again")
+    file.integer(f"{architecture}.block_count", 1, MAX_LAYERS, 1)
     if architecture in FEATURES:
         most = len(file)
         width = file.integer(f"{architecture}.embedding_length", 1, most)
