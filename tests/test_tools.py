@@ -191,7 +191,7 @@ def test_options():
 
 
 def test_context():
-    """Given by whoever runs the tools; the model knows nothing of it, and a direct call passes it as any argument."""
+    """Given by whoever runs the tools; the model knows nothing of it, a direct call passes it like the others."""
 
     @tool
     def find(key: str, database: Context[Database]) -> tuple[str, Database]:

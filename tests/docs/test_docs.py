@@ -47,7 +47,7 @@ def test_python_blocks_run_and_print_what_follows_them(page: Path, served: str) 
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code.replace(ADDRESS, served), named(page), "exec"), namespace)
+            exec(compile(code.replace(ADDRESS, served), named(page), "exec", dont_inherit=True), namespace)
         follows = blocks[at + 1] if at + 1 < len(blocks) else ("", "")
         if follows[0] == "text":
             assert printed.getvalue() == follows[1]

@@ -1,4 +1,4 @@
-"""Python types as strict schemas, and answers as their values: every kind of type, whole and as every beginning."""
+"""Python types as strict schemas, and answers as their values: every kind of type, whole and as it begins."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from duologue import ParseError, SchemaError, TypedFormat, typed_format
 from duologue.protocol.schema.form import MAX_KEPT
 from duologue.protocol.schema.names import NAME
+from support.schema_page import PAGE, page_with, table
 from support.schema_types import CASES, Bird, Cat, Dog, Fish, Labelled, Node, Point, Tree, User, written
 from support.strict import accepted, strict_faults
 
@@ -29,7 +30,7 @@ def parts(form: TypedFormat[Any]) -> dict[str, Any]:
 
 
 def check_both_ways(tp: Any, value: Any) -> None:
-    """The schema is strict and lets the value's JSON pass; the JSON is read as the value; so is every beginning."""
+    """The schema is strict and lets the value's JSON pass; the JSON is read as the value, and as it begins."""
     form = typed_format(tp)
     schema = parts(form)["schema"]
     assert strict_faults(schema) == []
@@ -412,3 +413,8 @@ def test_pydantic_is_not_imported_for_others():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert result.stdout == "False\n"
+
+
+def test_the_table_of_the_reference_is_up_to_date():
+    """`PYTHONPATH=tests python -m support.schema_page` writes it."""
+    assert PAGE.read_text("utf-8") == page_with(table())

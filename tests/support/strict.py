@@ -1,4 +1,4 @@
-"""The rules of strict mode, said once more in another way: what is wrong with a schema that claims to be strict."""
+"""The rules of strict mode, said once more in another way: what is wrong with a schema that should be strict."""
 
 from __future__ import annotations
 

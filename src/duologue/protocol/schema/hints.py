@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import SchemaError
 
@@ -76,6 +76,10 @@ def type_name(tp: Any) -> str:
     origin, args = get_origin(tp), get_args(tp)
     if origin is Annotated:
         return type_name(args[0])
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if tp is ...:
+        return "..."
     if origin in (Union, types.UnionType):
         return " | ".join(map(type_name, args))
     if origin is not None and args:
