@@ -93,7 +93,7 @@ def run() -> list[Comparison]:
             {"duologue": _memory("words"), "bare ASGI app": _memory("bare")},
             ours="duologue",
             peer="bare ASGI app",
-            budget=2.0,
+            budget=1.5,
             rounds=3,
         ),
         compare(
