@@ -124,6 +124,15 @@ def test_every_route_is_in_it_and_answers_as_it_says(profile):
     assert set(found["paths"]) - stored == {CHAT, "/models", "/models/{model}", "/openapi.json", "/health"}
 
 
+def test_fields_of_a_query_are_in_it():
+    """Those that a list of stored completions is asked with."""
+    paths = document(create_app(answer, profile="mock"))["paths"]
+    fields = {field["name"]: field for field in paths[CHAT]["get"]["parameters"]}
+    assert fields.keys() == {"after", "limit", "order", "model", "metadata"}
+    assert fields["metadata"]["style"] == "deepObject"
+    assert {field["in"] for field in fields.values()} == {"query"}
+
+
 BODIES = {
     ("post", CHAT): json.dumps({"model": "answer", "messages": [HI]}).encode(),
     ("post", "/chat/completions/{completion_id}"): b'{"metadata": {"a": "b"}}',

@@ -159,8 +159,23 @@ async def _send_page(exchange: Exchange, page: type[Any], items: list[Item], que
 _ALL = "/chat/completions"
 _ONE = "/chat/completions/{completion_id}"
 
+_PAGE = {
+    "after": "The id after which the page begins.",
+    "limit": f"How many items at most, {LIMITS[0]} to {LIMITS[-1]}; {DEFAULT_LIMIT} unless given.",
+    "order": f"By time: {' or '.join(ORDERS)}.",
+}
+_FILTERS = {"model": "Completions of this model.", "metadata": "Completions with these names and texts."}
+
 MOCK_ROUTES: tuple[Route, ...] = (
-    Route("GET", _ALL, _list, "List stored completions", answer=ChatCompletionList, errors=(400,)),
+    Route(
+        "GET",
+        _ALL,
+        _list,
+        "List stored completions",
+        answer=ChatCompletionList,
+        errors=(400,),
+        query=_PAGE | _FILTERS,
+    ),
     Route("GET", _ONE, _get, "A stored completion", answer=ChatCompletion),
     Route(
         "POST",
@@ -178,6 +193,7 @@ MOCK_ROUTES: tuple[Route, ...] = (
         "The messages of a stored completion",
         answer=ChatCompletionMessageList,
         errors=(400,),
+        query=_PAGE,
     ),
 )
 

@@ -160,15 +160,27 @@ def _operation(app: App, route: Route) -> dict[str, Any]:
     }
     if route.body is ChatRequest:
         operation["description"] = _RULES
+    parameters = [_in_query(name, said) for name, said in route.query.items()]
     if argument := PATH_ID.search(route.path):
         name = argument[1]
         schema = {"enum": list(app.models)} if name == "model" else {"type": "string", "minLength": 1}
-        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+    if parameters:
+        operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": ref(route.body)}}}
     if route.open and app.options.api_key is not None:
         operation["security"] = []
     return operation
+
+
+def _in_query(name: str, said: str) -> dict[str, Any]:
+    if name == "metadata":  # metadata[topic]=demo
+        schema: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+        form: dict[str, Any] = {"style": "deepObject", "explode": True, "schema": schema}
+    else:
+        form = {"schema": {"type": "string"}}
+    return {"name": name, "in": "query", "description": said, **form}
 
 
 def _words(path: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..protocol.errors import APIStatusError, NotFoundError
@@ -28,7 +29,7 @@ class Route(NamedTuple):
 
     `path` stands without `/v1`; `{name}` in it is an id without a slash, `{name:path}` one that may have some.
     The rest is for `/openapi.json`: the class of the answer (None where it has none of ours), the class of the
-    body that is taken, and the statuses of errors beside those that every route has.
+    body that is taken, the statuses of errors beside those that every route has, and the fields of the query.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Route(NamedTuple):
     answer: type[Any] | None = None
     body: type[Any] | None = None
     errors: Sequence[int] = ()
+    query: Mapping[str, str] = MappingProxyType({})  # what each field of the query means
     open: bool = False  # answers to anybody: without a key, and under any Host
     absent: bool = False  # of the protocol, but all that it says is that this server has no such thing
 
