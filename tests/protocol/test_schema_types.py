@@ -7,10 +7,12 @@ import enum
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict, get_args
 
 import jsonschema
 import msgspec
+import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -283,6 +285,20 @@ class Extra(User, extra="allow"):
     pass
 
 
+class Odd(enum.Enum):
+    PAIR = (1, 2)
+
+
+@dataclasses.dataclass
+class Initial:
+    a: int
+    b: dataclasses.InitVar[int]
+
+
+class Unwritten(pydantic.BaseModel):
+    run: Callable[[], int]
+
+
 class Listed(msgspec.Struct, array_like=True):
     a: int
 
@@ -301,6 +317,10 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "list": (list, "list", "a list of anything"),
     "no JSON": (list[complex], "list[complex][]", "complex has no form in JSON"),
     "function": (print, "print", "has no form in JSON"),
+    "enum of tuples": (Odd, "Odd", "its values have no form in JSON"),
+    "enum of nothing": (enum.Enum("None_", {}), "None_", "its values have no form in JSON"),
+    "InitVar": (Initial, "Initial.b", "no part of the value"),
+    "model without JSON": (Unwritten, "Unwritten", "Cannot generate a JsonSchema"),
     "Struct as a list": (Listed, "Listed", "`array_like`"),
     "bounds of another kind": (Annotated[int, msgspec.Meta(min_length=3)], "int", "Can only set"),
     "unknown name": (

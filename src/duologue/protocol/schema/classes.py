@@ -50,7 +50,7 @@ def outline(tp: Any, path: str) -> Outline | None:
     """The outline of a class, or of `Box[int]`; None for a class of another kind."""
     cls = get_origin(tp) or tp
     if dataclasses.is_dataclass(cls):
-        return _dataclass(tp)
+        return _dataclass(tp, path)
     if is_typed_dict(cls):
         return _typed_dict(tp)
     if issubclass(cls, msgspec.Struct):
@@ -75,9 +75,12 @@ def default_of(value: Any) -> Any:
         return NO_DEFAULT
 
 
-def _dataclass(tp: Any) -> Outline:
+def _dataclass(tp: Any, path: str) -> Outline:
     cls = get_origin(tp) or tp
     hints, said = class_hints(tp), class_doc(tp).parameters
+    for name, hint in hints.items():
+        if isinstance(hint, dataclasses.InitVar) and not hasattr(cls, name):
+            raise SchemaError(f"{path}.{name}", "an `InitVar` is no part of the value; give it a default.")
     members = []
     for field in dataclasses.fields(cls):
         if not field.init:

@@ -6,7 +6,7 @@ import collections.abc
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -103,7 +103,7 @@ class Describer:
             options = [self.node(arg, path, notes) for arg in args if arg is not msgspec.UnsetType]
             return options[0] if len(options) == 1 else Union(options)
         if origin is Literal:
-            return Choice(args, exact=all(arg is None or type(arg) in (str, int) for arg in args))
+            return _choice(args, path)
         if origin in MAPPINGS:
             key, value = args or (str, Any)
             return Dict(self.node(key, path), self.node(value, f"{path}.*"), sizes, not notes.foreign)
@@ -121,9 +121,9 @@ class Describer:
         if is_foreign(cls):
             return self._known.setdefault(tp, Foreign(tp, path))
         if issubclass(cls, enum.Enum):
-            plain = all(type(member.value) in (str, int) for member in cls)
-            words = {"description": doc} if (doc := class_doc(cls).text) else None
-            return self._named(cls, lambda: Choice(cls, words, exact=plain))
+            choice = _choice(list(cls), path)
+            doc = class_doc(cls).text
+            return self._named(cls, lambda: Noted(choice, {"description": doc}) if doc else choice)
         if issubclass(cls, tuple) and hasattr(cls, "_fields"):
             items = [self.node(hint, f"{path}.{name}") for name, hint in class_hints(tp).items()]
             return Tuple(items, lambda values: cls(*values))
@@ -165,3 +165,14 @@ class Describer:
             named = self._known[tp] = Named(type_name(tp))
             named.inner = make()
         return self._known[tp]
+
+
+def _choice(values: Sequence[Any], path: str) -> Choice:
+    """The node of a `Literal` or an `Enum`."""
+    plain = [value.value if isinstance(value, enum.Enum) else value for value in values]
+    if not plain or not all(isinstance(value, (bool, int, float, str, type(None))) for value in plain):
+        raise SchemaError(path, "its values have no form in JSON; use texts, numbers, True, False and None.")
+    # msgspec lists texts, whole numbers and None, and of enums no None.
+    listed = (str, int) if isinstance(values[0], enum.Enum) else (str, int, type(None))
+    whole = all(type(value) in listed for value in plain)
+    return Choice(zip(plain, values, strict=True), exact=whole)

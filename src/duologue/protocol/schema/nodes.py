@@ -6,7 +6,6 @@ several classes, bounds of other libraries, keys that may be null in JSON and ab
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -103,18 +102,11 @@ class Anything(Node):
 
 
 class Choice(Node):
-    """One of a list of values, each under the JSON value that stands for it: a `Literal` or an `Enum`."""
+    """One of a list of values, each with the JSON value that stands for it: a `Literal` or an `Enum`."""
 
-    def __init__(
-        self, values: Iterable[Any], words: Mapping[str, Any] | None = None, *, exact: bool = True
-    ) -> None:
+    def __init__(self, values: Iterable[tuple[Any, Any]], *, exact: bool = True) -> None:
         self.exact = exact
-        self._words = words or {}
-        self._values = {
-            (type(plain), plain): value
-            for value in values
-            for plain in [value.value if isinstance(value, enum.Enum) else value]
-        }
+        self._values = {(_json_type(plain), plain): value for plain, value in values}
 
     def schema(self, definitions: Definitions) -> dict[str, Any]:
         del definitions
@@ -122,7 +114,7 @@ class Choice(Node):
         for kind, value in self._values:
             by_kind.setdefault(KINDS[kind], []).append(value)
         options = [_listed(kind, values) for kind, values in by_kind.items()]
-        return {**(options[0] if len(options) == 1 else {"anyOf": options}), **self._words}
+        return options[0] if len(options) == 1 else {"anyOf": options}
 
     def read(self, value: Any, path: str) -> Any:
         if self.likes(value):
@@ -132,6 +124,11 @@ class Choice(Node):
 
     def likes(self, value: Any) -> bool:
         return not isinstance(value, (list, dict)) and (type(value), value) in self._values
+
+
+def _json_type(value: Any) -> type:
+    """The type that a value has when it comes out of JSON: an `IntEnum`'s is an int."""
+    return next(kind for kind in (bool, int, float, str, type(None)) if isinstance(value, kind))
 
 
 def _listed(kind: str, values: list[Any]) -> dict[str, Any]:
