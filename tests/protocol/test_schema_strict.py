@@ -540,6 +540,18 @@ VALUES: dict[str, tuple[Any, Any]] = {
         {"allOf": [NAME, obj({"name": NUMBER})]},
         "differ in `properties.name`",
     ),
+    "allOf of bad properties": (
+        {"allOf": [NAME, {"type": "object", "properties": 3}]},
+        "differ in `properties`",
+    ),
+    "allOf of open objects": (
+        {"allOf": [NAME, {**AGE, "additionalProperties": TEXT}]},
+        "differ in `additional",
+    ),
+    "anyOf that is described": (
+        {"anyOf": [TEXT, NUMBER], "title": "T", "description": "d", "default": 1, "examples": [1, "a"]},
+        {"anyOf": [TEXT, NUMBER], "title": "T", "description": 'd (examples: [1, "a"])', "default": 1},
+    ),
     "allOf that is none": ({"allOf": False}, "`allOf` is a list"),
     "anyOf that is none": ({"anyOf": TEXT}, "one list of schemas"),
     "an id": ({"$id": "nested.json", **TEXT}, "`$id` begins another schema"),

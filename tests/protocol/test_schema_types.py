@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict, get_args
 
+import annotated_types
 import jsonschema
 import msgspec
 import pydantic
@@ -274,6 +275,10 @@ def test_without_strict():
     assert "$defs" not in point
     tree = parts(typed_format(Tree, strict=False))["schema"]
     assert tree["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
+    bounded = Annotated[dict[str, Cat | Point], annotated_types.MaxLen(1)]
+    with pytest.raises(ParseError, match="Expected 0 to 1 items, got 2"):
+        typed_format(bounded, strict=False).parse('{"a": {"x": 1}, "b": {"x": 1}}')
+    assert typed_format(dict[str, int] | int | Cat, strict=False).parse('{"value": {"a": 1}}') == {"a": 1}
     assert typed_format(Any, strict=False).parse('{"value": [1, {"a": null}]}') == [1, {"a": None}]
 
 
@@ -371,6 +376,14 @@ WRONG: dict[str, tuple[Any, str, str, str]] = {
         "$.percent",
         "Expected `int` <= 100",
     ),
+    "no object, read by us": (CASES["bounded by others"][0], "3", "$", "Expected `object`, got `int`"),
+    "another tag": (
+        Cat | Point,
+        '{"value": {"type": "cow", "name": "x"}}',
+        "$.type",
+        "Expected 'cat', got 'cow'",
+    ),
+    "a long text": (Literal[True, "a"], json.dumps({"value": "x" * 60}), "$", "got `string`"),
     "tuple": (tuple[int, Cat | Point], '{"value": [1]}', "$", "Expected a list of 2 items, got 1"),
     "model": (User, '{"name": ""}', "$.name", "at least 1 character"),
     "model inside of itself": (Node, '{"value": 1, "next": {"value": "x"}}', "$.next.value", "valid integer"),

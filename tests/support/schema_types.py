@@ -26,10 +26,13 @@ import annotated_types as at
 import msgspec
 import pydantic
 import pydantic.dataclasses
-from typing_extensions import Doc, ReadOnly
+from typing_extensions import Doc, ReadOnly, TypeAliasType
 
 T = TypeVar("T")
+S = TypeVar("S", bound=int)
 UserId = NewType("UserId", int)
+Ids = TypeAliasType("Ids", list[int])
+Pairs = TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
 
 
 class Color(enum.Enum):
@@ -83,6 +86,13 @@ class Labelled(Generic[T]):
 @dataclass
 class LabelledPoint(Labelled[Point]):
     extra: bool
+
+
+@dataclass
+class Defaults:
+    shape: Circle | Square = field(default_factory=lambda: Circle(1.0))
+    odd: Annotated[float | None, "may be nothing"] = float("nan")
+    either: list[int] | tuple[int, str] | str = ""
 
 
 @dataclass
@@ -227,6 +237,14 @@ CASES: dict[str, tuple[Any, Any]] = {
     "union of tagged": (Cat | Dog, Dog("Rex", 3)),
     "union of lists": (list[int] | list[str], ["a"]),
     "NewType": (UserId, UserId(7)),
+    "alias": (Ids, [1, 2]),
+    "generic alias": (Pairs[int], [(1, 2)]),
+    "type variable with a bound": (list[S], [1]),  # type: ignore[valid-type]
+    "defaults that JSON has not": (Defaults, Defaults(Square(2.0), None, (1, "a"))),
+    "union with texts of bounds": (
+        Annotated[str, at.MaxLen(3)] | list[str] | Point | Circle | None,
+        Point(1, 2),
+    ),
     "described": (Annotated[int, "how many"], 3),
     "bounded by msgspec": (Annotated[int, msgspec.Meta(ge=0, description="not below 0")], 0),
     "bounded by others": (Bounded, Bounded(5, "abc", [1, 2])),

@@ -70,8 +70,8 @@ def default_of(value: Any) -> Any:
     if value is None:
         return NO_DEFAULT
     try:
-        return msgspec.to_builtins(value, str_keys=True)
-    except (TypeError, ValueError, RecursionError):
+        return msgspec.json.decode(msgspec.json.encode(value))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         return NO_DEFAULT
 
 

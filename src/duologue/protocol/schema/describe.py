@@ -14,7 +14,7 @@ import msgspec
 from .classes import Member, class_doc, outline
 from .errors import Mismatch, SchemaError
 from .foreign import Foreign, is_foreign
-from .hints import class_hints, type_name
+from .hints import class_hints, substituted, type_name
 from .leaves import leaf
 from .nodes import Anything, Choice, Dict, Items, Named, Node, Noted, Tuple, Union
 from .notes import SIZES, Notes, read_notes
@@ -86,7 +86,9 @@ class Describer:
         if isinstance(tp, TypeVar):
             return Anything() if tp.__bound__ is None else self.node(tp.__bound__, path, notes)
         if hasattr(tp, "__value__"):  # type Name = ...
-            return self._named(tp, lambda: self.node(tp.__value__, path))
+            variables = getattr(tp, "__type_params__", ())
+            value = substituted(tp.__value__, dict(zip(variables, get_args(tp), strict=False)))
+            return self._named(tp, lambda: self.node(value, path))
         try:
             return self._combined(tp, path, notes) or self._class(tp, path) or self._leaf(tp, path, notes)
         except SchemaError:
