@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import memory, skills, systems
-from .extraction import CLOSE, OPEN, extract
+from .extraction import extract
 from .faq import faq
 from .lists import PHRASES
+from .marks import CLOSE, OPEN
+from .reports import report
 from .skills import Pair
-from .tools import Call, Offer, offer, others, report, twice
+from .tools import Call, Offer, both, offer, others, twice
 from .unknown import UNKNOWN, unknown
 from .voice import Voice
 
@@ -75,18 +77,18 @@ LATER = {
     "faq": 20,
     "unknown": 11,
     "greet": 2,
-    "who": 1.5,
-    "talk": 3,
-    "count": 4,
-    "lot": 2.5,
-    "arithmetic": 11,
-    "repeat": 9,
-    "lookup": 2,
-    "entry": 2,
-    "item": 1,
-    "extract": 18,
-    "tools": 24,
-    "system": 9,
+    "who": 1,
+    "talk": 2.5,
+    "count": 5,
+    "lot": 0.5,
+    "arithmetic": 10,
+    "repeat": 10,
+    "lookup": 1.5,
+    "entry": 3,
+    "item": 1.5,
+    "extract": 22,
+    "tools": 28,
+    "system": 11,
     "recall": 1.5,
 }
 # What may follow on another turn.
@@ -116,7 +118,7 @@ THOUGHTS = {
     "repeat": "I have to repeat the words exactly.",
 }
 DEFAULT_THOUGHT = "The answer is in what the user said."
-LONG_SHARE, LONG_SHARE_FIRST = 0.015, 0.006
+LONG_SHARE, LONG_SHARE_FIRST = 0.004, 0.006
 LONG_CHARACTERS = 1200, 5200
 
 
@@ -132,7 +134,7 @@ def dialogue(voice: Voice, *, early: bool = False) -> Dialogue:
             made.say(*_plain(voice))
     if made.messages[0]["role"] != "system" and voice.chance(0.3):
         made.system(voice.pick(PHRASES["neutral"]) if voice.chance(0.9) else systems.persona(voice)[0])
-    if name in THOUGHTS and not made.tools and voice.chance(0.18):
+    if name in (*THOUGHTS, "arithmetic") and not made.tools and voice.chance(0.18):
         _distract(voice, made)
     return made
 
@@ -192,7 +194,7 @@ def _tools(voice: Voice) -> Dialogue:
     made.thinks = voice.chance(0.08)
     thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
     made.messages += [{"role": "user", "content": said}, _calling(calls, thought if made.thinks else "")]
-    if not made.thinks and voice.chance(0.5):
+    if not made.thinks and voice.chance(0.4):
         made.messages += [{"role": "tool", "content": result} for result in results]
         made.messages.append({"role": "assistant", "content": report(results, labels)})
         if voice.chance(0.15):
@@ -209,7 +211,9 @@ def _requested(voice: Voice) -> tuple[list[Offer], str, list[Call], list[str], l
         return [one], said, calls, results, [str(next(iter(arguments.values()))) for _, arguments in calls]
     asked = [offer(voice)]
     said = asked[0].request
-    if roll < 0.25:
+    if roll < 0.12:
+        asked, said = both(voice)
+    elif roll < 0.27:
         asked += others(voice, asked, 1)
         said = _joined(voice, said, asked[-1]) if len(asked) > 1 else said
     calls = [(one.name, one.arguments) for one in asked]
@@ -245,7 +249,7 @@ TEMPTING = frozenset(("weather", "send", "book", "play", "set", "remind", "find"
 
 def _distract(voice: Voice, made: Dialogue) -> None:
     """Tools that nobody asks for."""
-    found = others(voice, [], voice.integer(1, 3))
+    found = [one for one in others(voice, [], voice.integer(1, 3)) if len(one.trade.numbers) < 2]
     if any(message["content"].endswith(UNKNOWN) for message in made.messages):
         said = {
             word.strip("?.!,") for message in made.messages for word in message["content"].lower().split()

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from .drawn import DRAWN
+from .lines import line
 from .lists import PHRASES, WORDS, frozen, phrases, table
 from .manners import asked, cased
-from .numerals import number_word
+from .marks import CLOSE, LIGHT, OPEN
+from .records import Number, Record, Value, listed, written
 from .voice import Voice
 
-__all__ = ["CLOSE", "OPEN", "extract"]
-
-# What stands between these marks in an answer is not learned: a schema dictates it, or the prompt holds it.
-OPEN, CLOSE = "\ue000", "\ue001"
-
-
-class Number(str):
-    """A number as it is written: JSON without quotation marks."""
-
-    __slots__ = ()
-
-
-Value = str | Number | bool | list[str] | None
-Record = dict[str, Value]
+__all__ = ["extract"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ class Field:
             said, flag = voice.random.choice(self.flags)
             return flag, said
         value = self.draw(voice)
-        return value, voice.pick(self.said).replace("{}", _written(voice, value))
+        return value, voice.pick(self.said).replace("{}", written(voice, value))
 
 
 @dataclass(frozen=True)
@@ -86,95 +75,121 @@ KINDS = [
     )
     for kind in TABLE["kind"]
 ]
-VENUES = ("{city}", "room {1-400}", "the {adjectives} {hall|park|office|cafe|school}")
-FIRMS = ("{company}", "{surname} {Ltd|Inc|GmbH|and Sons|Group|Labs}", "{title}")
-AMOUNTS = ("1-20", "1-100", "1-1000", "1-20000")
-DRAWN: dict[str, Callable[[Voice], str]] = {
-    "occasion": lambda voice: voice.value("occasions") if voice.chance(0.7) else voice.words(1, 2),
-    "venue": lambda voice: voice.fill(voice.pick(VENUES)),
-    "money": lambda voice: voice.decimal() if voice.chance(0.35) else voice.value(voice.pick(AMOUNTS)),
-    "gate": lambda voice: voice.fill("{A|B|C|D|E|F}") + str(voice.integer(1, 60)),
-    "firm": lambda voice: voice.fill(voice.pick(FIRMS)),
-}  # fmt: skip
 LOOSE_NAMES = ["data", "record", "entry", "values", "form"]
 
 
 def extract(voice: Voice) -> tuple[str | None, str, str]:
-    """A system prompt or none, a text with what to take out of it, and the JSON; some keys are marked."""
-    (make,) = voice.random.choices((_whole, _clauses, _loose), (3, 5, 2))
+    """A system prompt or none, a text with what to take out of it, and the JSON; some of it is marked."""
+    (make,) = voice.random.choices((_line, _whole, _clauses, _loose), (8, 2, 3, 2))
     text, record, kind = make(voice)
     keys, name = _chosen(voice, record, kind), voice.pick(kind.names if kind else LOOSE_NAMES)
-    named = voice.chance(0.75)
-    system = (
-        voice.pick(PHRASES["extractor"]).replace("{n}", name)
-        if voice.chance(0.15 if named else 0.5)
-        else None
-    )
-    if named:
-        request = voice.pick(PHRASES["with_keys"]).replace("{k}", _listed(voice, keys))
-    elif system and voice.chance(0.3):
-        request = "{t}"
-    else:
-        request = voice.pick(PHRASES["without_keys"]).replace("{n}", name)
-    request = cased(voice, request) if not named or request.startswith("{t}") else asked(voice, request)
-    answer = _json({key: record.get(key) for key in keys}, marked=not named)
+    if voice.chance(0.45):
+        return _by_schema(voice, text, {key: record.get(key) for key in keys}, name)
+    asked_for = {key: record.get(key) for key in keys}
+    listed_keys, answer = _listed(voice, asked_for), _json(asked_for)
+    if voice.chance(0.12):
+        return voice.pick(PHRASES["extractor_keys"]).replace("{k}", listed_keys), text, answer
+    system = voice.pick(PHRASES["extractor"]).replace("{n}", name) if voice.chance(0.12) else None
+    request = voice.pick(PHRASES["with_keys"]).replace("{k}", listed_keys)
+    request = cased(voice, request) if request.startswith("{t}") else asked(voice, request)
     return system, request.replace("{t}", text), answer
+
+
+def _by_schema(voice: Voice, text: str, record: Record, name: str) -> tuple[str | None, str, str]:
+    """The same where a schema dictates the keys, of which the request says nothing."""
+    system = voice.pick(PHRASES["extractor"]).replace("{n}", name) if voice.chance(0.25) else None
+    request = "{t}" if voice.chance(0.6) else voice.pick(PHRASES["without_keys"]).replace("{n}", name)
+    return system, cased(voice, request).replace("{t}", text), _dictated(voice, record)
 
 
 def _chosen(voice: Voice, record: Record, kind: Kind | None) -> list[str]:
     """Some of the keys in some order, now and then one that the text says nothing of."""
     keys, said = list(record), kind.keys if kind else record.keys()
-    voice.random.shuffle(keys)
-    keys = keys[: voice.integer(min(2, len(keys)), len(keys))]
-    if voice.chance(0.35):
-        keys.sort(key=list(record).index)
-    if voice.chance(0.12):
-        keys.insert(
-            voice.integer(0, len(keys)),
-            voice.pick([key for key in WORDS["absent_keys"] if key not in said]),
-        )
+    if voice.chance(0.5):
+        voice.random.shuffle(keys)
+    if voice.chance(0.4):
+        keys = keys[: voice.integer(min(2, len(keys)), len(keys))]
+    if kind and voice.chance(0.08):
+        absent = [key for key in WORDS["absent_keys"] if key not in said]
+        keys.insert(voice.integer(0, len(keys)), voice.pick(absent))
     return keys
 
 
-def _json(record: Record, *, marked: bool) -> str:
-    opening, closing = (OPEN, CLOSE) if marked else ("", "")
-    fields = (f"{opening}{json.dumps(key)}{closing}: {_value(value)}" for key, value in record.items())
-    return f"{{{', '.join(fields)}}}"
+def _json(record: Record) -> str:
+    return f"{{{', '.join(f'{json.dumps(key)}: {_value(value)}' for key, value in record.items())}}}"
+
+
+def _dictated(voice: Voice, record: Record) -> str:
+    """JSON in which all that a schema dictates is marked: keys, types, how objects nest.
+
+    That a text without a request is answered by JSON at all is not learned.
+    """
+    fields = [_typed(voice, key, value) for key, value in record.items()]
+    if len(fields) > 1 and voice.chance(0.1):
+        at = voice.integer(0, len(fields) - 1)
+        inner = ", ".join(fields[at:])
+        fields[at:] = [f"{LIGHT}{json.dumps(voice.value('nouns'))}: {{{CLOSE}{inner}{LIGHT}}}{CLOSE}"]
+    return f"{OPEN}{{{CLOSE}{', '.join(fields)}{LIGHT}}}{CLOSE}"
+
+
+def _typed(voice: Voice, key: str, value: Value) -> str:
+    """A field; digits may be a text or a number."""
+    if isinstance(value, Number) and voice.chance(0.1):
+        value = str(value)
+    elif isinstance(value, str) and value.isdigit() and not value.startswith("0") and voice.chance(0.5):
+        value = Number(value)
+    opening = '"' if isinstance(value, str) and not isinstance(value, Number) else ""
+    return f"{LIGHT}{json.dumps(key)}: {opening}{CLOSE}{_value(value)[len(opening) :]}"
 
 
 def _value(value: Value) -> str:
     return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
-def _written(voice: Voice, value: Value) -> str:
-    if isinstance(value, list):
-        return _and(value)
-    if isinstance(value, Number) and value.isdigit() and int(value) <= 12 and voice.chance(0.12):
-        return number_word(int(value))
-    return str(value)
+# How keys are listed: the whole list, each key, what is between two; {t} is the type of a value.
+KEY_LISTS = (
+    ("{}", "{}", ", "), ("{}", "{}", ", "), ("{}", "{}", ", "), ("{}", "{}", " and "), ("{}", '"{}"', ", "),
+    ("{}", "`{}`", ", "), ("{}", '"{}"', " and "), ("{}", "`{}`", " and "), ("{{}}", '"{}": ...', ", "),
+    ("{{}}", '"{}": {t}', ", "), ("{{}}", '"{}": {t}', ", "), ("{}", "{} ({t})", ", "), ("{{}}", '"{}": ""', ", "),
+    ("\n{}\n", "- {}", "\n"), ("[{}]", "{}", ", "), ("({})", "{}", ", "), ("{}", "{}", "/"), ("{}", "{}", "; "),
+    ("{}", "'{}'", ", "), ("fields {}", "{}", ", "), ("keys {}", "{}", ", "), ("keys {}", "{}", " and "),
+)  # fmt: skip
 
 
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _listed(voice: Voice, keys: list[str]) -> str:
+def _listed(voice: Voice, record: Record) -> str:
     """The keys as people list them."""
-    form = voice.random.random()
-    if form < 0.12:
-        return ", ".join(f'"{key}"' for key in keys)
-    if form < 0.17:
-        return ", ".join(f"`{key}`" for key in keys)
-    if form < 0.22:
-        return "{" + ", ".join(f'"{key}": ...' for key in keys) + "}"
-    if form < 0.26:
-        return "\n" + "\n".join(f"- {key}" for key in keys) + "\n"
-    if form < 0.4:
-        return ", ".join(keys)
-    return _and([f"the {key}" for key in keys] if form < 0.5 else keys)
+    if voice.chance(0.45):
+        return listed([f"the {key}" for key in record] if voice.chance(0.25) else list(record))
+    whole, each, between = voice.random.choice(KEY_LISTS)
+    keys = (each.replace("{}", key).replace("{t}", _type(value)) for key, value in record.items())
+    return whole.replace("{}", between.join(keys))
+
+
+def _type(value: Value) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, Number) else "array" if isinstance(value, list) else "string"
 
 
 # Texts
+
+
+def _line(voice: Voice) -> tuple[str, Record, Kind | None]:
+    """One of many short texts, now and then two, or with something else beside it."""
+    text, record = line(voice)
+    if voice.chance(0.1):
+        more, further = line(voice)
+        if not further.keys() & record.keys():
+            text, record = f"{text}{voice.pick((' ', ' ', chr(10)))}{more}", record | further
+    return _beside(voice, text), record, None
+
+
+def _beside(voice: Voice, text: str) -> str:
+    """The text, now and then with a sentence beside it that has nothing to do with it."""
+    if not voice.chance(0.12):
+        return text
+    aside = voice.sentence().rstrip(".!")
+    return f"{text} {aside.capitalize()}." if voice.chance(0.5) else f"{aside}. {text}"
 
 
 def _whole(voice: Voice) -> tuple[str, Record, Kind | None]:
@@ -189,7 +204,7 @@ def _whole(voice: Voice) -> tuple[str, Record, Kind | None]:
         if match[2]:  # the text has the plural, and so has the answer
             value = f"{value}s"
         record[_key(voice, field, record)] = value
-        return _written(voice, value)
+        return written(voice, value)
 
     return re.sub(r"\{(\w+)\}(s(?!\w))?", fill, voice.pick(kind.whole)), record, kind
 
@@ -214,13 +229,10 @@ def _clauses(voice: Voice) -> tuple[str, Record, Kind | None]:
         text = f"{voice.pick(('I am', 'My name is', 'Hi, I am'))} {subject}. {' '.join(map(_mine, said))}"
     else:
         cut = len(said) if form < 0.6 else voice.integer(1, len(said))
-        text = f"{opening} {_and(said[:cut])}." + "".join(
+        text = f"{opening} {listed(said[:cut])}." + "".join(
             f" {voice.pick(kind.again)} {one}." for one in said[cut:]
         )
-    if voice.chance(0.12):
-        aside = voice.sentence().rstrip(".!")
-        text = f"{text} {aside.capitalize()}." if voice.chance(0.5) else f"{aside}. {text}"
-    return text, record, kind
+    return _beside(voice, text), record, kind
 
 
 def _key(voice: Voice, field: Field, record: Record) -> str:
@@ -231,7 +243,7 @@ def _key(voice: Voice, field: Field, record: Record) -> str:
 def _entry(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return _and(value) if isinstance(value, list) else str(value)
+    return listed(value) if isinstance(value, list) else str(value)
 
 
 def _mine(predicate: str) -> str:
@@ -262,7 +274,7 @@ def _loose(voice: Voice) -> tuple[str, Record, Kind | None]:
         equals = (": ", " = ", " is ", " ")
         text = voice.pick((", ", "; ", "\n")).join(f"{key}{voice.pick(equals)}{value}" for key, value in said)
     elif form < 0.7:
-        text = cased(voice, _and([voice.pick(LOOSE["clauses"]).format(*pair) for pair in said])) + "."
+        text = cased(voice, listed([voice.pick(LOOSE["clauses"]).format(*pair) for pair in said])) + "."
     else:
         text = " ".join(voice.pick(LOOSE["sentences"]).format(*pair) for pair in said)
     return text, record, None

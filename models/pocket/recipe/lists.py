@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PHRASES", "WORDS", "frozen", "phrases", "table"]
+__all__ = ["FORMS", "PHRASES", "WORDS", "frozen", "phrases", "table"]
 
 DATA = Path(__file__).parent / "data"
 
@@ -33,6 +33,7 @@ def _words(entry: str | list[str]) -> tuple[str, ...]:
     return tuple(word.replace("_", " ") for word in entry.split())
 
 
-# Loose words by kind, and phrases by what they are for.
+# Loose words by kind, what values are put together from, and phrases by what they are for.
 WORDS = {kind: _words(entry) for kind, entry in table("words").items()}
+FORMS = {name: phrases(block) for name, block in table("forms").items()}
 PHRASES = {name: phrases(block) for name, block in table("phrases").items()}

@@ -18,7 +18,7 @@ class Sizes:
 
     vocabulary: int = 3072
     width: int = 160
-    layers: int = 6
+    layers: int = 8
     heads: int = 5
     groups: int = 5
     head_width: int = 32

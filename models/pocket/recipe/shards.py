@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from .dialogue import Dialogue, dialogue
-from .extraction import CLOSE, OPEN
+from .marks import unmark
 from .vocabulary import learn
 from .voice import Voice
 
@@ -22,13 +21,12 @@ __all__ = ["CONTEXT", "EARLY", "Shard", "make_shard", "render", "tokenizer"]
 
 CONTEXT = 2048
 # Dialogues in a shard; the first shards hold more copying.
-DIALOGUES = 16000
-EARLY = 3
-# What a token counts for: nothing, a part of a prompt, an answer.
-NOTHING, PROMPT, ANSWER = 0, 1, 2
+DIALOGUES = 6000
+EARLY = 8
+# What a token counts for: nothing, a part of a prompt, an answer, a part of one that counts lightly.
+NOTHING, PROMPT, ANSWER, LIGHT = 0, 1, 2, 3
 VOCABULARY_SEED = "vocabulary"
 VOCABULARY_DIALOGUES = 30000
-MARKS = re.compile(f"[{OPEN}{CLOSE}]")
 
 
 @dataclass
@@ -61,7 +59,7 @@ def tokenizer(folder: Path) -> Tokenizer:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         texts = (
-            MARKS.sub("", render(dialogue(Voice(f"{VOCABULARY_SEED}-{i}"), early=i % 3 == 0)))
+            unmark(render(dialogue(Voice(f"{VOCABULARY_SEED}-{i}"), early=i % 3 == 0)))[0]
             for i in range(VOCABULARY_DIALOGUES)
         )
         learn(texts).save(str(path))
@@ -74,7 +72,7 @@ def make_shard(folder: Path, index: int | str) -> Shard:
     early = isinstance(index, int) and index < EARLY
     texts, hidden = [], []
     for i in range(DIALOGUES):
-        text, spans = _unmark(render(dialogue(Voice(f"{index}-{i}"), early=early)))
+        text, spans = unmark(render(dialogue(Voice(f"{index}-{i}"), early=early)))
         texts.append(text)
         hidden.append(spans)
     start, end = (encoder.get_vocab()[token] for token in ("<|im_start|>", "<|im_end|>"))
@@ -85,25 +83,19 @@ def make_shard(folder: Path, index: int | str) -> Shard:
         if len(encoding.ids) <= CONTEXT:
             ids.append(np.array(encoding.ids, np.uint16))
             weight = _weights(encoding.ids, start, end, speaks)
-            for low, high in spans:
-                for at, (first, last) in enumerate(encoding.offsets):
-                    if first < high and last > low:
-                        weight[at] = NOTHING
+            _mark(weight, encoding.offsets, spans)
             weights.append(weight)
     return Shard(np.concatenate(ids), np.concatenate(weights), np.array([len(one) for one in ids], np.int32))
 
 
-def _unmark(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text without marks, and where they were."""
-    plain, spans, size = [], [], 0
-    for part in re.split(f"({OPEN}.*?{CLOSE})", text, flags=re.DOTALL):
-        inside = part.startswith(OPEN)
-        part = part[1:-1] if inside else part
-        if inside:
-            spans.append((size, size + len(part)))
-        plain.append(part)
-        size += len(part)
-    return "".join(plain), spans
+def _mark(
+    weight: NDArray[np.uint8], offsets: list[tuple[int, int]], spans: list[tuple[int, int, bool]]
+) -> None:
+    """Lower what the tokens in marked spans count for."""
+    for low, high, light in spans:
+        for at, (first, last) in enumerate(offsets):
+            if first < high and last > low and weight[at] != NOTHING:
+                weight[at] = LIGHT if light else NOTHING
 
 
 def _weights(ids: list[int], start: int, end: int, speaks: list[int]) -> NDArray[np.uint8]:

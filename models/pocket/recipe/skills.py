@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .drawn import DRAWN
+from .lexicon import SENTENCES
 from .lists import PHRASES, WORDS, phrases, table
 from .manners import asked, cased, question, quoted, slips
 from .numerals import number_word
@@ -17,6 +19,7 @@ __all__ = [
     "greet",
     "lot",
     "repeat",
+    "repeated",
     "sums",
     "talk",
     "thought",
@@ -61,12 +64,22 @@ def talk(voice: Voice) -> Pair:
 
 # Counting
 
+# What may follow, and changes nothing.
+ENDINGS = (
+    ", comma separated.",
+    ", with commas",
+    " in digits",
+    ", please.",
+    ", separated by commas",
+    " in a row.",
+)
+
 
 def count(voice: Voice) -> Pair:
     """Count up, down, or in steps."""
     (direction,) = voice.random.choices((_up, _down, _steps), (8, 3, 1))
     request, numbers = direction(voice)
-    said = slips(voice, asked(voice, request) + voice.pick((".", ".", "", "!", "?")))
+    said = slips(voice, asked(voice, request) + voice.pick((".", ".", "", "!", "?", *ENDINGS)))
     return said, ", ".join(map(str, numbers))
 
 
@@ -79,7 +92,7 @@ def _up(voice: Voice) -> tuple[str, range]:
 
 def _down(voice: Voice) -> tuple[str, range]:
     high = voice.integer(3, 20) if voice.chance(0.8) else voice.integer(20, 60)
-    low = voice.integer(0, 1) if high <= 20 else high - voice.integer(3, 15)
+    low = voice.integer(0, 1) if high <= 20 and voice.chance(0.5) else max(0, high - voice.integer(3, 15))
     form = "count_back" if low == 1 and voice.chance(0.3) else "count_down"
     return _counted(voice, form, low, high), range(high, low - 1, -1)
 
@@ -112,7 +125,12 @@ def sums(voice: Voice) -> tuple[int, int, str]:
 
 
 def arithmetic(voice: Voice) -> Pair:
-    """A sum or a difference."""
+    """A sum or a difference, now and then of three numbers."""
+    if voice.chance(0.06):
+        numbers = [voice.integer(0, 9) for _ in range(3)]
+        term = voice.pick((" + ", " plus ", "+")).join(map(str, numbers))
+        answer = f"{' + '.join(map(str, numbers))} = {sum(numbers)}"
+        return slips(voice, voice.pick(PHRASES["sum"]).replace("{}", term), typos=False), answer
     return arithmetic_of(voice, *sums(voice))
 
 
@@ -180,31 +198,73 @@ def _choice(voice: Voice) -> Pair:
 # Repeating
 
 REPEATED: tuple[tuple[int, Callable[[Voice], str]], ...] = (
-    (6, lambda voice: voice.words(1, 8)),
+    (5, lambda voice: voice.words(1, 8)),
+    (5, lambda voice: " ".join(voice.value("lexicon") for _ in range(voice.integer(1, 9)))),
+    (4, lambda voice: " ".join(voice.patched() for _ in range(voice.integer(1, 4)))),
     (4, Voice.sentence),
-    (4, lambda voice: " ".join(voice.made_up() for _ in range(voice.integer(1, 4)))),
+    (5, lambda voice: voice.pick(SENTENCES)),
+    (2, lambda voice: " ".join(voice.made_up() for _ in range(voice.integer(1, 4)))),
+    (2, lambda voice: " ".join(voice.token() for _ in range(voice.integer(1, 6)))),
     (1, Voice.code),
     (1, lambda voice: " ".join(str(voice.integer(0, 999)) for _ in range(voice.integer(1, 5)))),
     (1, lambda voice: f"{voice.person()} {voice.pick(('from', 'in', 'and', 'of'))} {voice.city()}"),
-    (1, lambda voice: voice.value(voice.pick(("email", "phone", "date", "clock", "decimal")))),
+    (1, lambda voice: voice.value(voice.pick(("email", "phone", "date", "clock", "decimal", "url", "path")))),
     (1, lambda voice: " ".join(voice.pick(WORDS["foreign"]) for _ in range(voice.integer(1, 5)))),
     (2, Voice.title),
-    (1, lambda voice: ", ".join(voice.word() for _ in range(voice.integer(2, 6)))),
+    (1, lambda voice: f"{voice.pick(PHRASES['hello']).lower()} {voice.word()}"),
+    (1, Voice.person),
+    (2, lambda voice: voice.value("saying", DRAWN)),
+    (1, lambda voice: voice.value("codeline", DRAWN)),
+    (1, lambda voice: " ".join([voice.value("lexicon")] * voice.integer(2, 5))),
+    (
+        1,
+        lambda voice: "\n".join(
+            voice.pick(("- {}", "{}", "* {}")).replace("{}", voice.words(1, 3))
+            for _ in range(voice.integer(2, 4))
+        ),
+    ),
+    (1, lambda voice: "\n".join(voice.value("saying", DRAWN) for _ in range(2))),
+    (2, lambda voice: ", ".join(voice.word() for _ in range(voice.integer(2, 6)))),
     (1, lambda voice: voice.letters(3, 9)),
 )
 LONGEST = 200
+# What may stand between two words.
+INSIDE = (
+    ", ",
+    ", ",
+    " - ",
+    "; ",
+    ": ",
+    "! ",
+    "? ",
+    ". ",
+    " and ",
+    " & ",
+    " / ",
+    "... ",
+    " (",
+    " the ",
+    " of ",
+    " is ",
+    " not ",
+)
 
 
-def _repeated(voice: Voice) -> str:
+def repeated(voice: Voice) -> str:
     """Something to repeat."""
     (make,) = voice.random.choices([make for _, make in REPEATED], [share for share, _ in REPEATED])
     text, roll = make(voice), voice.random.random()
     if roll < 0.05:
         text = text.upper()
+    elif roll < 0.08:
+        text = text.title()
     elif roll < 0.25:
         text = text[:1].upper() + text[1:] + voice.pick((".", "!", "?", "", ""))
+    if " " in text and voice.chance(0.2):
+        at = voice.random.choice([i for i, letter in enumerate(text) if letter == " "])
+        text = text[:at] + voice.pick(INSIDE) + text[at + 1 :]
     while voice.chance(0.12) and len(text) < LONGEST:
-        text = f"{text.rstrip('.!?')}, {voice.sentence()}"
+        text = f"{text.rstrip('.!?')}{voice.pick((', ', '. ', ' '))}{voice.sentence()}"
     return text
 
 
@@ -212,7 +272,7 @@ def repeat(voice: Voice) -> Pair:
     """Words to say again, exactly."""
     if voice.chance(0.06):
         return _times(voice)
-    text, roll = _repeated(voice), voice.random.random()
+    text, roll = repeated(voice), voice.random.random()
     if roll < 0.42:
         frame = asked(voice, voice.pick(PHRASES["repeat"]), after=False)
         return frame.replace("{}", quoted(voice, text) if voice.chance(0.12) else text), text
@@ -224,7 +284,7 @@ def repeat(voice: Voice) -> Pair:
     if roll < 0.96:
         text = text.rstrip(".!?")
         return cased(voice, voice.pick(PHRASES["repeat_asked"])).replace("{}", text), text
-    return cased(voice, voice.pick(PHRASES["repeat"])).replace(": {}", ":\n" + text), text
+    return cased(voice, voice.pick(PHRASES["repeat"])).replace(": {}", ":\n{}").replace("{}", text), text
 
 
 def _times(voice: Voice) -> Pair:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .lists import WORDS
+from .drawn import DRAWN
+from .inventions import invent, relatives
+from .lists import PHRASES, WORDS
 from .manners import asked
 from .numerals import number_word
-from .trades import NUMBERS, TRADES, Parameter, Trade, invent
+from .records import listed
+from .reports import result
+from .trades import NUMBERS, TRADES, Parameter, Trade
 from .voice import Voice
 
-__all__ = ["Call", "Offer", "offer", "others", "report", "twice"]
+__all__ = ["Call", "Offer", "both", "offer", "others", "twice"]
 
 Json = Any
 Call = tuple[str, dict[str, Json]]
@@ -24,10 +27,10 @@ class Offer:
     """A tool: its declaration, a request that calls for it, the arguments, and what it returns."""
 
     tool: dict[str, Json]
+    trade: Trade
     request: str
     arguments: dict[str, Json]
     result: str
-    broad: bool
 
     @property
     def name(self) -> str:
@@ -41,10 +44,21 @@ class Offer:
         about: str = self.tool["function"].get("description", "")
         return about
 
+    @property
+    def needed(self) -> list[str]:
+        """The keys of the parameters that every request gives, in the order of the trade."""
+        needed: list[str] = self.tool["function"]["parameters"]["required"]
+        return needed
+
+    @property
+    def broad(self) -> bool:
+        """Whether it might serve for nearly any question."""
+        return self.trade.broad
+
 
 def offer(voice: Voice) -> Offer:
     """A tool and a request for it."""
-    return _offer(voice, invent(voice) if voice.chance(0.4) else voice.random.choice(TRADES))
+    return _offer(voice, invent(voice) if voice.chance(0.55) else voice.random.choice(TRADES))
 
 
 def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
@@ -54,66 +68,115 @@ def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
     for _ in range(4 * count):
         if len(found) == count:
             break
-        other = offer(voice)
+        other = _sibling(voice, taken) or _neighbour(voice, taken) or offer(voice)
         if other.name not in names and other.about not in about and not other.broad:
             found.append(other)
             names.add(other.name)
+            about.add(other.about)
     return found
 
 
-def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
-    """One tool asked for two or three values at once: the calls and what they return; None where values repeat."""
-    trade = voice.random.choice([trade for trade in TRADES if len(trade.needed) == 1])
-    one = _offer(voice, trade, bare=True)
-    ((name, value),) = one.arguments.items()
-    (parameter,) = trade.needed
-    more = (_value(voice, parameter)[0] for _ in range(voice.random.choice((1, 1, 1, 2))))
-    values = list(dict.fromkeys([value, *more]))
-    if len(values) < 2:
+def _sibling(voice: Voice, taken: list[Offer]) -> Offer | None:
+    """Another tool about the noun of the first one, where the request for that tells them apart."""
+    if not taken or not (trade := taken[0].trade).noun or not voice.chance(0.6):
         return None
-    repeated = "in " if parameter.kind == "city" and voice.chance(0.3) else ""
-    listed = f"{', '.join(map(str, values[:-1]))} and {repeated}{values[-1]}"
-    request = voice.pick(trade.requests).replace("{0}", listed)
-    return (
-        one,
-        request,
-        [(one.name, {name: each}) for each in values],
-        [_result(voice, trade) for _ in values],
-    )
+    other = invent(voice, trade.noun)
+    known = {word for name in (*trade.names, *other.names) for word in (name,)}
+    clear = trade.cue in taken[0].request.lower() and other.cue != trade.cue and trade.cue != trade.noun
+    return _offer(voice, other) if clear and len(known) == len(trade.names) + len(other.names) else None
+
+
+def _neighbour(voice: Voice, taken: list[Offer]) -> Offer | None:
+    """A known tool that takes the same kind of thing as the first one."""
+    if not taken or taken[0].trade.noun or not taken[0].trade.needed or not voice.chance(0.4):
+        return None
+    kind = taken[0].trade.needed[0].kind
+    near = [
+        trade
+        for trade in TRADES
+        if trade.needed and trade.needed[0].kind == kind and trade is not taken[0].trade
+    ]
+    return _offer(voice, voice.random.choice(near)) if near else None
+
+
+def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
+    """One tool asked for two or three times at once: the calls and what they return; None where they repeat."""
+    trade = invent(voice) if voice.chance(0.6) else voice.random.choice(ALONE)
+    if not trade.pairs and len(trade.needed) != 1:
+        return None
+    one = _offer(voice, trade, bare=True)
+    times = 2 if trade.pairs else voice.random.choice((2, 2, 2, 3))
+    drawn = [[_value(voice, trade, parameter) for parameter in trade.needed] for _ in range(times)]
+    calls = [
+        (one.name, {key: dict(zip(one.needed, values, strict=True))[key][0] for key in one.arguments})
+        for values in drawn
+    ]
+    if any(calls.count(call) > 1 for call in calls):
+        return None
+    spoken = [said for values in drawn for _, said in values]
+    if trade.pairs:
+        request = _filled(_tone(voice, voice.pick(trade.pairs)), spoken)
+    else:
+        repeated = "in " if trade.needed[0].kind == "city" and voice.chance(0.3) else ""
+        together = f"{', '.join(spoken[:-1])} and {repeated}{spoken[-1]}"
+        request = _tone(voice, voice.pick(trade.requests)).replace("{0}", together)
+    return one, request, calls, [result(voice, trade) for _ in calls]
+
+
+def both(voice: Voice) -> tuple[list[Offer], str]:
+    """Two tools that are asked for one value, and the request."""
+    first, second, request = relatives(voice)
+    one, other = _offer(voice, first), _offer(voice, second)
+    if one.name == other.name:
+        return both(voice)
+    (value,) = one.arguments.values()
+    arguments = dict.fromkeys(other.arguments, value)
+    return [one, replace(other, arguments=arguments)], _tone(voice, request).replace("{0}", str(value))
+
+
+# Tools that can be asked for several values by naming them one after the other.
+ALONE = [trade for trade in TRADES if len(trade.needed) == 1]
 
 
 def _offer(voice: Voice, trade: Trade, *, bare: bool = False) -> Offer:
     """The trade as a tool; a bare one is asked for without its optional parameters."""
     properties: dict[str, Json] = {}
     arguments: dict[str, Json] = {}
-    spoken: list[str] = []
-    required: list[str] = []
+    spoken: dict[int, str] = {}
+    keys: dict[int, str] = {}
     added, described = "", voice.chance(0.5)
-    for parameter in trade.parameters:
+    order = list(enumerate(trade.parameters))
+    if voice.chance(0.25):
+        voice.random.shuffle(order)
+    for at, parameter in order:
         if parameter.optional and voice.chance(0.3):
             continue
         key = _key(voice, parameter, properties)
         properties[key] = _schema(voice, parameter, described=described)
         if not parameter.optional:
-            arguments[key], said = _value(voice, parameter)
-            spoken.append(said)
-            required.append(key)
+            arguments[key], spoken[at] = _value(voice, trade, parameter)
+            keys[at] = key
         elif not bare and voice.chance(0.45):
-            arguments[key], said = _option(voice, parameter)
+            arguments[key], said = _option(voice, trade, parameter)
             added += said
-    request = re.sub(
-        r"\{(\d)\}", lambda match: spoken[int(match[1])], _tone(voice, voice.pick(trade.requests))
-    )
+    request = _filled(_tone(voice, voice.pick(trade.requests)), [spoken[at] for at in sorted(spoken)])
     if added:
         mark = "?" if request.endswith("?") else ""
         request = request.rstrip("?.!") + added
         request += "" if request.endswith(".") else mark
-    return Offer(
-        _declare(voice, trade, properties, required), request, arguments, _result(voice, trade), trade.broad
-    )
+    elif voice.chance(0.05):
+        request = request.rstrip("?.!") + voice.pick(PHRASES["tail"])
+    tool = _declare(voice, trade, properties, [keys[at] for at in sorted(keys)])
+    return Offer(tool, trade, request, arguments, result(voice, trade))
 
 
-# Forms that begin with one of these are no imperatives.
+def _filled(form: str, spoken: list[str]) -> str:
+    return re.sub(r"\{(\d)\}", lambda match: spoken[int(match[1])], form)
+
+
+# A request that begins with one of these is an imperative, and may be dressed as one. So is one that begins with a
+# capital, but for these questions.
+ORDERS = frozenset((*WORDS["verbs"], *WORDS["tool_verbs"], *WORDS["orders"]))
 QUESTIONS = frozenset(WORDS["questions"])
 TONES = (
     "Hey, {}",
@@ -129,7 +192,7 @@ TONES = (
 def _tone(voice: Voice, form: str) -> str:
     """The form of a request in one of many tones, before there are values in it, which must stay as they are."""
     first = form.split(" ", 1)[0]
-    if first in QUESTIONS:
+    if (first.islower() and first not in ORDERS) or first in QUESTIONS:
         return voice.pick(TONES).replace("{}", form) if voice.chance(0.45) else form[0].upper() + form[1:]
     if not first[:1].isalpha():
         return form
@@ -149,7 +212,9 @@ def _schema(voice: Voice, parameter: Parameter, *, described: bool) -> dict[str,
         schema = {"type": "boolean"}
     elif kind == "enum":
         schema["enum"] = list(parameter.options)
-    elif kind == "names":
+    elif "|" in kind and voice.chance(0.5):
+        schema["enum"] = kind.split("|")
+    elif kind in LISTS:
         schema = {"type": "array", "items": {"type": "string"}}
     elif kind == "decimal":
         schema = {"type": "number"}
@@ -160,18 +225,24 @@ def _schema(voice: Voice, parameter: Parameter, *, described: bool) -> dict[str,
     return schema
 
 
-def _option(voice: Voice, parameter: Parameter) -> tuple[Json, str]:
+def _option(voice: Voice, trade: Trade, parameter: Parameter) -> tuple[Json, str]:
     """A value of an optional parameter, and what is added to the request for it."""
     if parameter.flags:
         added, flag = voice.random.choice(parameter.flags)
         return flag, added
-    value, said = _value(voice, parameter)
+    value, said = _value(voice, trade, parameter)
     return value, voice.pick(parameter.said).replace("{}", said)
 
 
-def _value(voice: Voice, parameter: Parameter) -> tuple[Json, str]:
+# Kinds of several values, and the kind of each.
+LISTS = {"names": "name", "items": "thing_to_have"}
+
+
+def _value(voice: Voice, trade: Trade, parameter: Parameter) -> tuple[Json, str]:
     """A value and how it is said."""
     kind = parameter.kind
+    if kind == "flag":
+        return trade.meaning, ""
     if kind == "enum":
         option = voice.pick(parameter.options)
         return option, option.capitalize() if voice.chance(0.12) else option
@@ -181,10 +252,10 @@ def _value(voice: Voice, parameter: Parameter) -> tuple[Json, str]:
     if kind == "decimal":
         decimal = float(voice.decimal())
         return decimal, f"{decimal}"
-    if kind == "names":
-        names = list(dict.fromkeys(voice.name() for _ in range(voice.integer(1, 3))))
-        return names, _and(names)
-    said = voice.value(kind)
+    if kind in LISTS:
+        several = list(dict.fromkeys(voice.value(LISTS[kind], DRAWN) for _ in range(voice.integer(1, 4))))
+        return several, listed(several)
+    said = voice.value(kind, DRAWN)
     return said, said
 
 
@@ -202,52 +273,3 @@ def _declare(voice: Voice, trade: Trade, properties: dict[str, Json], required: 
         function["description"] = voice.pick(trade.about).rstrip(".") + voice.pick(("", "", "."))
     function["parameters"] = {"type": "object", "properties": properties, "required": required}
     return {"type": "function", "function": function}
-
-
-# What tools return, and what is said to it
-
-
-def _result(voice: Voice, trade: Trade) -> str:
-    if voice.chance(0.06):
-        return voice.pick(('{"error": "%s"}', "error: %s")) % voice.words(1, 3)
-
-    def fill(match: re.Match[str]) -> str:
-        kind = match[1]
-        if kind == "decimal":
-            return f"{float(voice.decimal())}"
-        return str(voice.integer(*NUMBERS[kind])) if kind in NUMBERS else voice.value(kind)
-
-    return re.sub(r"<([a-z_]+)>", fill, voice.pick(trade.results))
-
-
-def report(results: list[str], labels: list[str]) -> str:
-    """What is said to the results; with several, each begins with its label."""
-    said = [_sentence(result) for result in results]
-    if len(said) == 1:
-        return said[0]
-    return " ".join(f"{label}: {text[0].lower()}{text[1:]}" for label, text in zip(labels, said, strict=True))
-
-
-def _sentence(result: str) -> str:
-    try:
-        value = json.loads(result)
-    except ValueError:
-        return f"The result is: {result}" + ("" if result.endswith((".", "!")) else ".")
-    if isinstance(value, dict):
-        if "error" in value:
-            return f"The tool reported an error: {value['error']}."
-        text = _and([f"the {key.replace('_', ' ')} is {_plain(item)}" for key, item in value.items()])
-        return f"{text[0].upper()}{text[1:]}."
-    return (
-        f"The results are {_plain(value)}." if isinstance(value, list) else f"The result is {_plain(value)}."
-    )
-
-
-def _plain(value: Json) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _and([_plain(item) for item in value]) if isinstance(value, list) else str(value)
-
-
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

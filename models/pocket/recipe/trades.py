@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from .lists import frozen, phrases, table
-from .voice import Voice
 
-__all__ = ["NUMBERS", "TRADES", "Parameter", "Trade", "invent"]
+__all__ = ["NUMBERS", "RESULTS", "TRADES", "Parameter", "Trade", "parameter"]
 
 TABLE = table("tools")
 # Kinds of numbers and their bounds; all other kinds are texts, choices ("enum"), flags, or lists of names.
@@ -48,7 +48,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Trade:
-    """What a tool does. A request names the values of the parameters that are not optional, as {0}, {1}, ..."""
+    """What a tool does. A request names the values of the parameters that are not optional, as {0}, {1}, ...
+
+    `pairs` are requests for two calls at once. One that is made up is about a `noun`, and what a request for it
+    has and no other about this noun is the `cue`. The `meaning` is the value of a flag, which every request gives.
+    """
 
     names: tuple[str, ...]
     about: tuple[str, ...]
@@ -57,11 +61,20 @@ class Trade:
     parameters: tuple[Parameter, ...]
     broad: bool = False
     known: bool = True
+    pairs: tuple[str, ...] = ()
+    noun: str = ""
+    cue: str = ""
+    meaning: bool | None = None
 
     @property
     def needed(self) -> list[Parameter]:
         """The parameters that every request gives."""
         return [parameter for parameter in self.parameters if not parameter.optional]
+
+    @property
+    def numbers(self) -> list[Parameter]:
+        """Those of them that are numbers."""
+        return [parameter for parameter in self.needed if parameter.kind in (*NUMBERS, "decimal")]
 
 
 def _read() -> tuple[Trade, ...]:
@@ -78,80 +91,28 @@ def _read() -> tuple[Trade, ...]:
     )
 
 
-TRADES = _read()
-
-# Trades made up
-
-INVENTED: dict[str, list[str]] = TABLE["invented"]
-JOINS: dict[str, list[str]] = TABLE["invented"]["joins"]
+def parameter(entry: str) -> Parameter:
+    """The parameter of an entry "names:kind:description|description", whose kind may be a choice, this|that."""
+    names, kind, *about = entry.split(":", 2)
+    return Parameter(names, kind, tuple(about[0].split("|")) if about else ())
 
 
-def invent(voice: Voice) -> Trade:
-    """A trade that nobody has heard of, with one to four parameters."""
-    verb = voice.value("tool_verbs") if voice.chance(0.7) else voice.value("verbs")
-    noun = voice.fill(voice.pick(INVENTED["nouns"]))
-    do = f"{verb} the {noun}"
-    names = {"do": do, "verb": verb, "noun": noun, "Verb": verb.capitalize(), "Noun": noun.capitalize()}
-
-    def spoken(form: str) -> str:
-        for name, word in names.items():
-            form = form.replace(f"{{{name}}}", word)
-        return form
-
-    parameters: dict[str, Parameter] = {}
-    (count,) = voice.random.choices((0, 1, 2, 3, 4), (1, 8, 8, 4, 2))
-    for _ in range(count):
-        made = _parameter(voice, noun)
-        parameters.setdefault(made.names, made)
-    function = (
-        f"{verb}_{noun}" if voice.chance(0.75) else voice.fill(spoken(voice.pick(INVENTED["functions"])))
-    )
-    needed = [parameter for parameter in parameters.values() if not parameter.optional]
-    requests = [_request(voice, do, needed) for _ in range(3)]
-    if len(needed) == 1:
-        requests += [spoken(voice.pick(INVENTED["single"])) for _ in range(3)]
-    return Trade(
-        (function,),
-        tuple(map(spoken, INVENTED["about"])),
-        tuple(requests),
-        tuple(INVENTED["results"]),
-        tuple(parameters.values()),
-        known=False,
-    )
-
-
-def _parameter(voice: Voice, noun: str) -> Parameter:
-    kind = voice.value("tool_kinds")
-    name = voice.fill(voice.pick(INVENTED["parameters"])) or ("mode" if kind in ("enum", "flag") else kind)
-    spoken = name.replace("_", " ")
-    about = (f"The {spoken}", f"{spoken.capitalize()} of the {noun}")
-    if kind == "enum":
-        return Parameter(
-            name, kind, about, options=tuple(dict.fromkeys(voice.word() for _ in range(voice.integer(2, 4))))
+def _read_short() -> Iterator[Trade]:
+    """The trades of trades.toml; one with a flag is two, one for each meaning."""
+    for trade in table("trades")["trade"]:
+        whole = Trade(
+            names=tuple(trade["names"].split()),
+            about=tuple(trade["about"]),
+            requests=phrases(trade.get("requests", "")),
+            results=RESULTS,
+            parameters=tuple(map(parameter, trade["parameter"])),
+            pairs=phrases(trade["pairs"]) if "pairs" in trade else (),
         )
-    if kind == "flag":
-        meanings = (
-            (f" with {spoken} on", True),
-            (f" and {spoken}", True),
-            (f" without {spoken}", False),
-            (f", no {spoken}", False),
-        )
-        return Parameter(name, kind, about, flags=meanings)
-    return Parameter(name, kind, about)
+        if "flags" not in trade:
+            yield whole
+        for meaning, requests in zip((True, False), trade.get("flags", ()), strict=False):
+            yield replace(whole, requests=tuple(requests), meaning=meaning)
 
 
-def _request(voice: Voice, do: str, needed: list[Parameter]) -> str:
-    """A request that names each value, {0} the first."""
-    if not needed:
-        return voice.pick((do, f"please {do}", f"I want to {do}"))
-    kinds = [parameter.kind for parameter in needed]
-    if all(kind in JOINS for kind in kinds) and len(set(kinds)) == len(kinds) and voice.chance(0.6):
-        order = list(enumerate(kinds))
-        voice.random.shuffle(order)
-        return " ".join([do, *(voice.pick(JOINS[kind]).replace("{v}", f"{{{at}}}") for at, kind in order)])
-    mentions = []
-    for at, parameter in enumerate(needed):
-        name = parameter.names.replace("_", " ") if voice.chance(0.7) else parameter.names
-        mentions.append(voice.pick(INVENTED["mentions"]).replace("{n}", name).replace("{v}", f"{{{at}}}"))
-    listed = mentions[0] if len(mentions) == 1 else f"{', '.join(mentions[:-1])} and {mentions[-1]}"
-    return voice.pick(INVENTED["requests"]).replace("{do}", do).replace("{mentions}", listed)
+RESULTS = tuple(TABLE["invented"]["results"])
+TRADES = (*_read(), *_read_short())

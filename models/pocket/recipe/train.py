@@ -1,9 +1,10 @@
 """Trains the network: `python -m recipe.train --minutes 90`, from models/pocket.
 
 The time is the budget: the rate falls to zero at its end. A checkpoint is written every few minutes, and
-training goes on from it when it is started again. Dialogues are made in another process meanwhile, each shard
-once. There is one process for each core, with one thread: they share their gradients after each batch, which
-bears company on the machine better than threads that wait for each other within every product.
+training goes on from it when it is started again. Dialogues are made by other processes meanwhile, each shard once
+by a process of its own, which has the recipe as it then is. There is one process for each core, with one thread:
+they share their gradients after each batch, which bears company on the machine better than threads that wait for
+each other within every product.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch.nn import functional
 
 from .network import Layer, Network, Sizes
 from .optimizer import Muon
-from .shards import ANSWER, PROMPT, Shard, make_shard, tokenizer
+from .shards import ANSWER, LIGHT, PROMPT, Shard, make_shard, tokenizer
 
 __all__ = ["BUILD", "CHECKPOINT", "main"]
 
@@ -41,9 +42,14 @@ MUON_RATE, ADAM_RATE = 0.01, 2.5e-3
 RISE, FALL = 0.01, 0.7
 # One prompt token in so many is learned, too, with this weight: it teaches the language.
 PROMPT_SHARE, PROMPT_WEIGHT = 0.06, 0.15
-# At first a part of the batches are runs of random tokens that repeat, from which copying is learned fastest.
-REPEAT_UNTIL, REPEAT_SHARE = 0.05, 0.35
-SAVE_SECONDS, REPORT_STEPS = 240, 50
+# What a token that a schema dictates counts for.
+LIGHT_WEIGHT = 0.25
+# A part of the batches, more at first, are runs of random tokens that repeat: they teach copying the fastest, and
+# that of any token.
+REPEAT_UNTIL, REPEAT_SHARE, REPEAT_LATER = 0.05, 0.35, 0.03
+# After a start the rate rises in so many steps.
+WARM_STEPS = 60
+SAVE_SECONDS, REPORT_STEPS = 180, 50
 CLIP = 1.0
 PROCESSES = 2
 
@@ -84,6 +90,8 @@ class Training:
         self.budget, self.rank, self.size = budget, rank, size
         self.sizes = Sizes()
         self.network = Network(self.sizes)
+        # Products take as long either way; what lies between them takes half the time.
+        self.compiled = torch.compile(self.network, dynamic=True)
         layers = [layer for layer in self.network.layers if isinstance(layer, Layer)]
         queries, keys = self.sizes.heads * self.sizes.head_width, self.sizes.groups * self.sizes.head_width
         feed, width = self.sizes.feed_forward, self.sizes.width
@@ -102,7 +110,7 @@ class Training:
             fused=True,
         )
         self.spent = 0.0
-        self.shard = self.steps = self.tokens = 0
+        self.shard = self.steps = self.tokens = self.warm = 0
         if CHECKPOINT.exists():
             self._load()
         if rank == 0:
@@ -139,7 +147,7 @@ class Training:
         """One step with all processes; returns this one's mean loss on answers."""
         rate = self._rate()
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = self.network(ids[:, :-1]).reshape(-1, self.sizes.width)
+            hidden = self.compiled(ids[:, :-1].contiguous()).reshape(-1, self.sizes.width)
             weight, target = weights[:, 1:].reshape(-1), ids[:, 1:].reshape(-1)
             chosen = weight > 0
             logits = hidden[chosen] @ self.network.embedding.weight.T
@@ -154,6 +162,7 @@ class Training:
         self.muon.step(MUON_RATE * rate)
         self.network.zero_grad(set_to_none=True)
         self.steps += 1
+        self.warm += 1
         return float(losses.detach()[weight == 1.0].mean())
 
     def _share(self, tokens: int, spent: float) -> None:
@@ -171,11 +180,13 @@ class Training:
 
     def _rate(self) -> float:
         done = self.spent / self.budget
-        return min(1.0, max(done / RISE, 0.02), max(0.0, (1 - done) / FALL))
+        warm = min(1.0, (self.warm + 1) / WARM_STEPS)
+        return min(warm, max(done / RISE, 0.02), max(0.0, (1 - done) / FALL))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one shard after the other, and repeating runs among the first ones."""
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
             coming: Future[Shard] = pool.submit(make_shard, BUILD, self._index())
             while self.spent < self.budget:
                 shard = coming.result()
@@ -183,7 +194,8 @@ class Training:
                 coming = pool.submit(make_shard, BUILD, self._index())
                 random = np.random.default_rng(self._index())
                 for rows in _rows(shard, random):
-                    while self.spent / self.budget < REPEAT_UNTIL and random.random() < REPEAT_SHARE:
+                    share = REPEAT_SHARE if self.spent / self.budget < REPEAT_UNTIL else REPEAT_LATER
+                    while random.random() < share:
                         yield _repeating(self.sizes.vocabulary, random)
                     yield _padded(shard, rows, random)
 
@@ -209,8 +221,9 @@ class Training:
     def _load(self) -> None:
         state = torch.load(CHECKPOINT, weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.adam.load_state_dict(state["adam"])
-        self.muon.velocity = state["velocity"]
+        if state["adam"]:
+            self.adam.load_state_dict(state["adam"])
+            self.muon.velocity = state["velocity"]
         self.spent, self.shard, self.steps, self.tokens = (
             state["spent"],
             state["shard"],
@@ -248,7 +261,9 @@ def _padded(shard: Shard, rows: list[int], random: np.random.Generator) -> tuple
         counts = shard.weights[part]
         ids[at, : len(counts)] = shard.ids[part]
         prompt = (counts == PROMPT) & (random.random(len(counts)) < PROMPT_SHARE)
-        weights[at, : len(counts)] = (counts == ANSWER) + PROMPT_WEIGHT * prompt
+        weights[at, : len(counts)] = (
+            (counts == ANSWER) + LIGHT_WEIGHT * (counts == LIGHT) + PROMPT_WEIGHT * prompt
+        )
     return torch.from_numpy(ids), torch.from_numpy(weights)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import memory
 from .lists import PHRASES, WORDS, phrases, table
 from .manners import asked, question, quoted
 from .voice import Voice
@@ -34,6 +35,8 @@ ORDERS = ("create", "programs", "language")
 
 def unknown(voice: Voice) -> tuple[str, str]:
     """A question beyond pocket, and that it does not know."""
+    if voice.chance(0.05):  # what the user has not told
+        return question(voice, memory.told(voice)[1]), UNKNOWN
     (kind,) = voice.random.choices(list(SHARES), list(SHARES.values()))
     if kind == "about":
         said = voice.pick(PHRASES["about"]).replace("{}", _topic(voice))

@@ -6,7 +6,8 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from .lists import WORDS
+from .lexicon import LEXICON, PIECES
+from .lists import FORMS, WORDS
 
 __all__ = ["Voice"]
 
@@ -40,7 +41,7 @@ class Voice:
         return self.random.randint(low, high)
 
     def fill(self, form: str, kinds: Mapping[str, Callable[[Voice], str]] | None = None) -> str:
-        """A form with a fresh value for each {kind}: of `kinds`, a drawn value, a word list, 2-9, or this|that."""
+        """A form with a fresh value for each {kind}: one of `kinds`, drawn, a form, in a list, 2-9, this|that."""
         return re.sub(r"\{([^{}]+)\}", lambda match: self.value(match[1], kinds), form)
 
     def value(self, kind: str, kinds: Mapping[str, Callable[[Voice], str]] | None = None) -> str:
@@ -49,6 +50,8 @@ class Voice:
             return kinds[kind](self)
         if kind in VALUES:
             return VALUES[kind](self)
+        if kind in FORMS:
+            return self.fill(self.pick(FORMS[kind]), kinds)
         if kind in WORDS:
             return self.pick(WORDS[kind])
         if match := RANGE.fullmatch(kind):
@@ -63,33 +66,66 @@ class Voice:
         ending = self.value("endings") if self.chance(0.8) else ""
         return "".join(self.value("consonants") + self.value("vowels") for _ in syllables) + ending
 
+    def patched(self) -> str:
+        """A word put together from pieces of others, so that only its letters can tell how it goes on."""
+        return "".join(self.pick(PIECES) for _ in range(self.random.choice((1, 2, 2, 2, 3))))
+
     def word(self) -> str:
-        """A word, one in four of them made up or bent."""
+        """A word; half of them are any word at all, made up, patched or bent."""
         roll = self.random.random()
-        if roll < 0.14:
+        if roll < 0.06:
             return self.made_up()
+        if roll < 0.14:
+            return self.patched()
+        if roll < 0.42:
+            return self.pick(LEXICON)
         word = self.pick(COMMON)
-        return self.pick(PREFIXES) + word + self.value("suffixes") if roll < 0.25 else word
+        return self.pick(PREFIXES) + word + self.value("suffixes") if roll < 0.5 else word
+
+    def token(self) -> str:
+        """A run of signs such as names of files, codes and addresses have."""
+        parts = [
+            self.pick(
+                (
+                    self.patched(),
+                    self.pick(LEXICON),
+                    str(self.number()),
+                    self.pick(CODE_LETTERS),
+                    self.letters(1, 4),
+                )
+            )
+            for _ in range(self.random.choice((1, 2, 2, 3)))
+        ]
+        text = self.pick(("-", "_", ".", "/", ":", "#", "@", "", "", "+", "=", "~")).join(parts)
+        return text.upper() if self.chance(0.1) else text
 
     def words(self, low: int = 1, high: int = 4) -> str:
         """A few loose words."""
         return " ".join(self.word() for _ in range(self.integer(low, high)))
 
     def name(self) -> str:
-        """A first name; one in four is made up."""
-        return self.made_up().capitalize() if self.chance(0.25) else self.pick(WORDS["first_names"])
+        """A first name; three in ten are made up."""
+        return self._proper(0.3) or self.pick(WORDS["first_names"])
 
     def surname(self) -> str:
-        """A family name; one in four is made up."""
-        return self.made_up().capitalize() if self.chance(0.25) else self.pick(WORDS["last_names"])
+        """A family name; three in ten are made up."""
+        return self._proper(0.3) or self.pick(WORDS["last_names"])
+
+    def _proper(self, share: float) -> str:
+        """Nothing, or in this share of cases a name made up."""
+        if not self.chance(share):
+            return ""
+        return (self.made_up() if self.chance(0.5) else self.patched()).capitalize()
 
     def person(self) -> str:
         """A first name, or a full one."""
-        return f"{self.name()} {self.surname()}" if self.chance(0.5) else self.name()
+        return self.value("people") if self.chance(0.55) else self.name()
 
     def city(self) -> str:
-        """A city; one in five is made up."""
-        return self.made_up().capitalize() if self.chance(0.2) else self.pick(WORDS["cities"])
+        """A city; one in three is made up."""
+        if self.chance(0.1):
+            return self.value("places")
+        return self._proper(0.25) or self.pick(WORDS["cities"])
 
     def thing(self) -> str:
         """A thing, sometimes with an adjective or made up."""
@@ -98,6 +134,8 @@ class Voice:
 
     def title(self) -> str:
         """The title of a book, a song, an event or a task."""
+        if self.chance(0.15):
+            return self.value("titles")
         words = [self.word() for _ in range(self.random.choice((1, 2, 2, 3, 3, 4)))]
         if self.chance(0.2):
             words.insert(0, "the")
@@ -107,7 +145,7 @@ class Voice:
 
     def sentence(self) -> str:
         """A short sentence that says little."""
-        text = self.fill(self.pick(SENTENCES))
+        text = self.value("sentences")
         if self.chance(0.6):
             text = text[0].upper() + text[1:]
         return text + self.pick(("", "", ".", "!")) if self.chance(0.5) else text
@@ -170,8 +208,21 @@ class Voice:
     def path(self) -> str:
         """The path of a file."""
         ending = self.pick(("csv", "json", "md", "py", "log", "txt"))
+        one, two, three = self.word(), self.word(), self.word()
+        forms = (
+            f"{one}.{ending}",
+            f"{one}_{two}.{ending}",
+            f"{one.upper()}.{ending}",
+            f"/{one}/{two}",
+            f"{one}/{two}.{ending}",
+        )
         return self.pick(
-            (f"{self.word()}.{ending}", f"/{self.word()}/{self.word()}", f"{self.word()}/{self.word()}.txt")
+            (
+                *forms,
+                f"/{self.letters(2, 4)}/{self.letters(2, 4)}",
+                f"/{one}/{two}/{three}.{ending}",
+                f"~/{one}",
+            )
         )
 
     def url(self) -> str:
@@ -192,17 +243,6 @@ class Voice:
         return self.pick((self.pick(WORDS["topics"]), self.words(1, 3), self.thing()))
 
 
-SENTENCES = (
-    "the {adjectives} {nouns} will {verbs} {adverbs}",
-    "{name} and {name} {verbs} the {things}",
-    "I will {verbs} the {nouns} {adverbs}",
-    "we {verbs} in {city} on {day_name}",
-    "the {things} is {colours} and {adjectives}",
-    "my {animals} can {verbs} {2-90} {things}s",
-    "{verbs} the {nouns} before {day_name}",
-    "do not {verbs} the {word} near {city}",
-    "{word} {word} {word} {word}",
-)
 VALUES: dict[str, Callable[[Voice], str]] = {
     "city": Voice.city, "clock": Voice.clock, "code": Voice.code, "date": Voice.date, "day": Voice.day,
     "decimal": Voice.decimal, "email": Voice.email, "letters": Voice.letters, "made_up": Voice.made_up,
@@ -211,7 +251,13 @@ VALUES: dict[str, Callable[[Voice], str]] = {
     "title": Voice.title, "topic": Voice.topic, "url": Voice.url, "word": Voice.word, "words": Voice.words,
     "country": lambda voice: voice.value("countries"), "colour": lambda voice: voice.value("colours"),
     "animal": lambda voice: voice.value("animals"), "job": lambda voice: voice.value("jobs"),
-    "key": lambda voice: voice.value("nouns"), "company": lambda voice: voice.made_up().capitalize(),
+    "capital": lambda voice: voice.pick(CODE_LETTERS), "lexicon": lambda voice: voice.pick(LEXICON),
+    "patched": Voice.patched, "token": Voice.token,
+    "place": lambda voice: voice._proper(0.5) or voice.pick(WORDS["cities"]),
+    "thing_": lambda voice: voice.value("things").capitalize(),
+    "noun_": lambda voice: voice.value("nouns").capitalize(),
+    "adjective": lambda voice: voice.value("adjectives").capitalize(),
+    "key": lambda voice: voice.value("nouns"), "company": lambda voice: voice._proper(1.0),
     "room": lambda voice: voice.word() if voice.chance(0.1) else voice.value("rooms"),
     "food": lambda voice: voice.thing() if voice.chance(0.1) else voice.value("foods"),
     "sum": lambda voice: voice.fill("{1-99} {+|-|*|/} {1-99}"),
