@@ -451,3 +451,12 @@ def test_pydantic_is_not_imported_for_others():
 def test_the_table_of_the_reference_is_up_to_date():
     """`PYTHONPATH=tests python -m support.schema_page` writes it."""
     assert PAGE.read_text("utf-8") == page_with(table())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` came with Python 3.12")
+def test_aliases_that_hold_themselves():
+    """`type` statements, generic or not; msgspec has no decoder for them."""
+    namespace: dict[str, Any] = {}
+    exec("type Nested = list[Nested] | int\ntype Tree[T] = tuple[T, list[Tree[T]]]", namespace)
+    check_both_ways(namespace["Nested"], [1, [2, []]])
+    check_both_ways(namespace["Tree"][int], (1, [(2, []), (3, [])]))

@@ -182,7 +182,7 @@ def _decoder(of: Any, key: str | None) -> msgspec.json.Decoder[Any] | None:
     """msgspec's decoder for a type; None for a type that it does not decode."""
     try:
         return msgspec.json.Decoder(of if key is None else msgspec.defstruct("Wrapped", [(key, of)]))
-    except (TypeError, ValueError, NameError):
+    except (TypeError, ValueError, NameError, RecursionError):
         return None
 
 
