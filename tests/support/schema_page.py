@@ -33,7 +33,8 @@ def table() -> str:
         ):
             plain, schema = plain["value"], whole["properties"]["value"]
         text = json.dumps(schema, ensure_ascii=False)
-        if len(text) <= MAX_SCHEMA and "$ref" not in text and kind != "generic model":  # whose repr is a link here
+        is_link = kind == "generic model"  # its repr would be one on the page
+        if len(text) <= MAX_SCHEMA and "$ref" not in text and not is_link:
             cells = (type_name(tp), text, json.dumps(plain, ensure_ascii=False), repr(value))
             lines.append(f"| {kind} | {' | '.join(map(_code, cells))} |")
     return "\n".join(lines) + "\n"
