@@ -74,7 +74,7 @@ FIRST = {
     "recall": 3,
 }
 LATER = {
-    "faq": 20,
+    "faq": 22,
     "unknown": 11,
     "greet": 2,
     "who": 1,
