@@ -146,6 +146,12 @@ def test_random_values_of_random_types(data):
     check_both_ways(tp, value)
 
 
+@pytest.mark.parametrize(("make", "name"), [(dataclasses.make_dataclass, "größe"), (TypedDict, "façade")])
+def test_a_name_beyond_ascii_that_nobody_has_encoded_before(make, name):
+    """Found all the same, though msgspec finds such a name only once it was encoded."""
+    assert typed_format(make("Made", {name: list[int]}.items())).parse(f'{{"{name}": [1]}}')
+
+
 # --- what is sent --------------------------------------------------------------------------------------
 
 

@@ -95,7 +95,8 @@ def _dataclass(tp: Any, path: str) -> Outline:
                 description=field.metadata.get("description") or said.get(field.name),
             )
         )  # fmt: skip
-    return Outline(tp, members, {}, exact=all(field.init for field in dataclasses.fields(cls)))
+    exact = _ascii(members) and all(field.init for field in dataclasses.fields(cls))
+    return Outline(tp, members, {}, exact)
 
 
 def _typed_dict(tp: Any) -> Outline:
@@ -107,7 +108,12 @@ def _typed_dict(tp: Any) -> Outline:
         if required is None:
             required = name in cls.__required_keys__
         members.append(Member(name, name, hint, required, not required, description=said.get(name)))
-    return Outline(dict, members, {})
+    return Outline(dict, members, {}, _ascii(members))
+
+
+def _ascii(members: Sequence[Member]) -> bool:
+    """Whether all names are ASCII; of others msgspec 0.22 finds none that was not encoded before (its #1126)."""
+    return all(member.key.isascii() for member in members)
 
 
 def _struct(tp: Any, path: str) -> Outline:

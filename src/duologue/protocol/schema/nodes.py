@@ -247,7 +247,22 @@ class Union(Node):
         return self._options
 
 
-class Noted(Node):
+class Around(Node):
+    """A kind whose values are those of another one, `inner`."""
+
+    inner: Node
+
+    def read(self, value: Any, path: str) -> Any:
+        return self.inner.read(value, path)
+
+    def likes(self, value: Any) -> bool:
+        return self.inner.likes(value)
+
+    def parts(self) -> Iterable[Node]:
+        return (self.inner,)
+
+
+class Noted(Around):
     """A kind of value with words of its own: a description, a title, examples."""
 
     def __init__(self, inner: Node, words: Mapping[str, Any]) -> None:
@@ -257,17 +272,8 @@ class Noted(Node):
     def schema(self, definitions: Definitions) -> dict[str, Any]:
         return {**self.inner.schema(definitions), **self._words}
 
-    def read(self, value: Any, path: str) -> Any:
-        return self.inner.read(value, path)
 
-    def likes(self, value: Any) -> bool:
-        return self.inner.likes(value)
-
-    def parts(self) -> Iterable[Node]:
-        return (self.inner,)
-
-
-class Named(Node):
+class Named(Around):
     """A kind that has a name, and may hold itself: `type Tree = list[Tree]`. `inner` is set once it is known."""
 
     def __init__(self, name: str) -> None:
@@ -276,15 +282,6 @@ class Named(Node):
 
     def schema(self, definitions: Definitions) -> dict[str, Any]:
         return definitions.refer(self, self._name, lambda: self.inner.schema(definitions))
-
-    def read(self, value: Any, path: str) -> Any:
-        return self.inner.read(value, path)
-
-    def likes(self, value: Any) -> bool:
-        return self.inner.likes(value)
-
-    def parts(self) -> Iterable[Node]:
-        return (self.inner,)
 
 
 def _expect(value: Any, kind: type, path: str) -> Any:
