@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .client.stream import Stream as Stream
     from .client.sync import Client as Client
     from .client.sync import OpenAI as OpenAI
+    from .client.tool_run import AsyncToolRun as AsyncToolRun
+    from .client.tool_run import ToolRun as ToolRun
     from .engine import Engine as Engine
     from .engine import as_engine as as_engine
     from .protocol.accumulate import accumulate as accumulate
@@ -44,8 +46,11 @@ if TYPE_CHECKING:
     from .protocol.errors import AuthenticationError as AuthenticationError
     from .protocol.errors import BadRequestError as BadRequestError
     from .protocol.errors import ConflictError as ConflictError
+    from .protocol.errors import ContentFilterFinishReasonError as ContentFilterFinishReasonError
     from .protocol.errors import DuologueError as DuologueError
     from .protocol.errors import InternalServerError as InternalServerError
+    from .protocol.errors import LengthFinishReasonError as LengthFinishReasonError
+    from .protocol.errors import MaxTurnsError as MaxTurnsError
     from .protocol.errors import NotFoundError as NotFoundError
     from .protocol.errors import OpenAIError as OpenAIError
     from .protocol.errors import PermissionDeniedError as PermissionDeniedError
@@ -68,6 +73,7 @@ if TYPE_CHECKING:
     from .tools.custom import custom_tool as custom_tool
     from .tools.function import Tool as Tool
     from .tools.function import tool as tool
+    from .tools.models import pydantic_function_tool as pydantic_function_tool
     from .tools.schema import SchemaTool as SchemaTool
     from .tools.schema import schema_tool as schema_tool
     from .tools.signature import Context as Context
@@ -93,6 +99,7 @@ else:
             "client.options": ("NOT_GIVEN", "NotGiven", "Omit", "Timeout", "omit"),
             "client.stream": ("AsyncStream", "Stream"),
             "client.sync": ("Client", "OpenAI"),
+            "client.tool_run": ("AsyncToolRun", "ToolRun"),
             "engine": ("Engine", "as_engine"),
             "protocol.accumulate": ("accumulate", "split"),
             "protocol.errors": (
@@ -104,8 +111,11 @@ else:
                 "AuthenticationError",
                 "BadRequestError",
                 "ConflictError",
+                "ContentFilterFinishReasonError",
                 "DuologueError",
                 "InternalServerError",
+                "LengthFinishReasonError",
+                "MaxTurnsError",
                 "NotFoundError",
                 "OpenAIError",
                 "PermissionDeniedError",
@@ -124,6 +134,7 @@ else:
             "server.app": ("create_app",),
             "tools.custom": ("CustomTool", "custom_tool"),
             "tools.function": ("Tool", "tool"),
+            "tools.models": ("pydantic_function_tool",),
             "tools.schema": ("SchemaTool", "schema_tool"),
             "tools.signature": ("Context",),
             "types.chat.constructors": (

@@ -42,6 +42,7 @@ from duologue.types.chat import (
     CustomToolCallInputDoneEvent,
     FunctionToolCallArgumentsDeltaEvent,
     FunctionToolCallArgumentsDoneEvent,
+    ParsedChatCompletion,
 )
 
 messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
@@ -142,13 +143,13 @@ def events(client: Client) -> None:
                     pass
     assert_type(stream.text, Iterator[str])
     assert_type(stream.until_done(), ChatCompletionStream)
-    assert_type(stream.get_final_completion(), ChatCompletion)
+    assert_type(stream.get_final_completion(), ParsedChatCompletion[None])
     assert_type(stream.current_completion_snapshot, ChatCompletion | None)
     client.chat.completions.stream(model="m", messages=messages).handle(
         data=lambda event: event.type, error=lambda error: error.request_id, finish=lambda whole: whole.text
     )
-    client.chat.completions.stream(model="m")  # type: ignore[call-arg]
-    client.chat.completions.stream(model="m", messages=messages, stream=True)  # type: ignore[call-arg]
+    client.chat.completions.stream(model="m")  # type: ignore[call-overload]
+    client.chat.completions.stream(model="m", messages=messages, stream=True)  # type: ignore[call-overload]
 
 
 async def events_awaited(client: AsyncClient) -> None:
@@ -162,7 +163,7 @@ async def events_awaited(client: AsyncClient) -> None:
                 assert_type(event, ContentDeltaEvent)
     assert_type(stream.text, AsyncIterator[str])
     assert_type(await stream.until_done(), AsyncChatCompletionStream)
-    assert_type(await stream.get_final_completion(), ChatCompletion)
+    assert_type(await stream.get_final_completion(), ParsedChatCompletion[None])
     await client.chat.completions.stream(model="m", messages=messages).handle(data=heard)
 
 

@@ -9,15 +9,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import aclosing, closing
 from inspect import isawaitable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from ..protocol.errors import DuologueError
 from ..protocol.events import EventMaker
+from ..protocol.parsing import Parser
 from ..protocol.transport import AsyncResponse, Response
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.chat.chat_completion_stream_event import ChatCompletionStreamEvent
+from ..types.chat.parsed_chat_completion import ParsedChatCompletion
 from .call import Opened
+from .reading import Reading
 from .stream import AsyncStream, Stream
 
 __all__ = [
@@ -28,33 +31,65 @@ __all__ = [
 ]
 
 
-class _Telling:
-    """What makes events of chunks."""
+# The type that was asked for; None where none was.
+if TYPE_CHECKING:
+    import typing_extensions
 
-    _maker: EventMaker
+    T = typing_extensions.TypeVar("T", default=None)
+else:
+    T = TypeVar("T")
+V = TypeVar("V")
+R = TypeVar("R", Response, AsyncResponse)
+
+
+class _Telling(Reading[ChatCompletionStreamEvent[V], R], Generic[V, R]):
+    """What makes events of chunks, and values of texts."""
+
+    def __init__(self, opened: Opened[R], parser: Parser[V]) -> None:
+        super().__init__(opened)  # type: ignore[arg-type]  # the same R
+        self._parser = parser
+        self._maker = EventMaker(parser)
 
     @property
     def current_completion_snapshot(self) -> ChatCompletion | None:
         """What the events have told so far; `completion` may know more. None before the first event."""
         return self._maker.accumulator.completion
 
-    def _delivered(self, chunks: list[ChatCompletionChunk]) -> Iterator[ChatCompletionStreamEvent]:
+    def _delivered(self, chunks: list[ChatCompletionChunk]) -> Iterator[ChatCompletionStreamEvent[V]]:
         for chunk in chunks:
             yield from self._maker.take(chunk)
 
-    def _text(self, item: ChatCompletionStreamEvent) -> str:
+    def _text(self, item: ChatCompletionStreamEvent[V]) -> str:
         return item.delta if item.type == "content.delta" and not item.choice_index else ""
 
+    def _problem(self) -> DuologueError | None:
+        problem, whole = super()._problem(), self.completion
+        if problem is not None or whole is None or self.outcome != "complete":
+            return problem
+        cut = self._parser.cut(whole)
+        if cut is not None:
+            cut.completion = self._parser.parsed(whole)
+        return cut
 
-class ChatCompletionStream(_Telling, Stream[ChatCompletionStreamEvent]):
+    def _result(self) -> ParsedChatCompletion[V]:
+        return self._parser.finished(super()._result())
+
+
+class ChatCompletionStream(_Telling[T, Response], Stream[ChatCompletionStreamEvent[T]]):
     """The events of a completion as they happen: an iterator and a context manager.
 
     A loop that is left by `break` leaves the stream, too, as with `Stream`.
     """
 
-    def __init__(self, opened: Opened[Response]) -> None:
-        super().__init__(opened)
-        self._maker = EventMaker()
+    def get_final_completion(self) -> ParsedChatCompletion[T]:
+        """Read to the end and return the whole, with its values. Raises what went wrong.
+
+        That is `StreamCancelledError` if it was left, and `LengthFinishReasonError` or
+        `ContentFilterFinishReasonError` if it was cut and a value had been asked for.
+        """
+        for _ in self:
+            pass
+        return self._result()
 
     def until_done(self) -> Self:
         """Read to the end. Raises what went wrong."""
@@ -63,15 +98,21 @@ class ChatCompletionStream(_Telling, Stream[ChatCompletionStreamEvent]):
         return self
 
 
-class AsyncChatCompletionStream(_Telling, AsyncStream[ChatCompletionStreamEvent]):
+class AsyncChatCompletionStream(_Telling[T, AsyncResponse], AsyncStream[ChatCompletionStreamEvent[T]]):
     """The events of a completion as they happen: an asynchronous iterator and context manager.
 
     A loop that is left by `break` leaves the stream, too, as with `AsyncStream`.
     """
 
-    def __init__(self, opened: Opened[AsyncResponse]) -> None:
-        super().__init__(opened)
-        self._maker = EventMaker()
+    async def get_final_completion(self) -> ParsedChatCompletion[T]:
+        """Read to the end and return the whole, with its values. Raises what went wrong.
+
+        That is `StreamCancelledError` if it was left, and `LengthFinishReasonError` or
+        `ContentFilterFinishReasonError` if it was cut and a value had been asked for.
+        """
+        async for _ in self:
+            pass
+        return self._result()
 
     async def until_done(self) -> Self:
         """Read to the end. Raises what went wrong."""
@@ -81,18 +122,18 @@ class AsyncChatCompletionStream(_Telling, AsyncStream[ChatCompletionStreamEvent]
 
 
 # What sends the request.
-Begin = Callable[[], ChatCompletionStream]
-AsyncBegin = Callable[[], Awaitable[AsyncChatCompletionStream]]
+Begin: TypeAlias = Callable[[], ChatCompletionStream[T]]
+AsyncBegin: TypeAlias = Callable[[], Awaitable[AsyncChatCompletionStream[T]]]
 
 
-class ChatCompletionStreamManager:
+class ChatCompletionStreamManager(Generic[T]):
     """Sends the request when it is entered, and closes the stream when it is left."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin[T]) -> None:
         self._begin = begin
-        self._stream: ChatCompletionStream | None = None
+        self._stream: ChatCompletionStream[T] | None = None
 
-    def __enter__(self) -> ChatCompletionStream:
+    def __enter__(self) -> ChatCompletionStream[T]:
         self._stream = self._begin()
         return self._stream
 
@@ -105,9 +146,9 @@ class ChatCompletionStreamManager:
     def handle(
         self,
         *,
-        data: Callable[[ChatCompletionStreamEvent], object],
+        data: Callable[[ChatCompletionStreamEvent[T]], object],
         error: Callable[[DuologueError], object] | None = None,
-        finish: Callable[[ChatCompletion], object] | None = None,
+        finish: Callable[[ParsedChatCompletion[T]], object] | None = None,
     ) -> None:
         """Read the stream without a loop: `data` is called with each event, then one of the other two.
 
@@ -130,7 +171,7 @@ class ChatCompletionStreamManager:
         elif stream is not None and finish is not None:
             finish(stream.get_final_completion())
 
-    def _items(self) -> Generator[ChatCompletionStreamEvent | DuologueError]:
+    def _items(self) -> Generator[ChatCompletionStreamEvent[T] | DuologueError]:
         """The events, and last what went wrong."""
         try:
             with self as stream:
@@ -139,14 +180,14 @@ class ChatCompletionStreamManager:
             yield error
 
 
-class AsyncChatCompletionStreamManager:
+class AsyncChatCompletionStreamManager(Generic[T]):
     """Sends the request when it is entered, and closes the stream when it is left."""
 
-    def __init__(self, begin: AsyncBegin) -> None:
+    def __init__(self, begin: AsyncBegin[T]) -> None:
         self._begin = begin
-        self._stream: AsyncChatCompletionStream | None = None
+        self._stream: AsyncChatCompletionStream[T] | None = None
 
-    async def __aenter__(self) -> AsyncChatCompletionStream:
+    async def __aenter__(self) -> AsyncChatCompletionStream[T]:
         self._stream = await self._begin()
         return self._stream
 
@@ -159,9 +200,9 @@ class AsyncChatCompletionStreamManager:
     async def handle(
         self,
         *,
-        data: Callable[[ChatCompletionStreamEvent], object],
+        data: Callable[[ChatCompletionStreamEvent[T]], object],
         error: Callable[[DuologueError], object] | None = None,
-        finish: Callable[[ChatCompletion], object] | None = None,
+        finish: Callable[[ParsedChatCompletion[T]], object] | None = None,
     ) -> None:
         """Read the stream without a loop: `data` is called with each event, then one of the other two.
 
@@ -185,7 +226,7 @@ class AsyncChatCompletionStreamManager:
         elif stream is not None and finish is not None:
             await _settled(finish(await stream.get_final_completion()))
 
-    async def _items(self) -> AsyncGenerator[ChatCompletionStreamEvent | DuologueError]:
+    async def _items(self) -> AsyncGenerator[ChatCompletionStreamEvent[T] | DuologueError]:
         """The events, and last what went wrong."""
         try:
             async with self as stream:

@@ -13,7 +13,10 @@ from ..protocol.errors import DuologueError
 from ..protocol.retry import MAX_RETRIES
 
 __all__ = [
+    "MAX_PARALLEL_TOOLS",
+    "MAX_TURNS",
     "NOT_GIVEN",
+    "TOOL_TIMEOUT_S",
     "ApiKey",
     "ClientOptions",
     "NotGiven",
@@ -32,6 +35,11 @@ APP_URL = "http://localhost/v1"
 
 # The largest answer that is read whole, in bytes; streams have no limit but that of one event.
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+# Of a conversation with tools, unless the caller says otherwise: completions, calls at a time, seconds for a call.
+MAX_TURNS = 10
+MAX_PARALLEL_TOOLS = 16
+TOOL_TIMEOUT_S = 600.0
 
 # The longest deadline in seconds, some thirty years: the system's clocks take no more.
 MAX_TIMEOUT_S = 10**9

@@ -215,7 +215,7 @@ class Reading(Generic[T, R]):
         self._transport.close()
         self._over()
 
-    def _problem(self) -> APIError | None:
+    def _problem(self) -> DuologueError | None:
         """What is raised at the end of the chunks."""
         reader = self._reader
         start = bytes(self._before_chunks)

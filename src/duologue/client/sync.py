@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from ..protocol.errors import DuologueError
 from ..protocol.transport import Transport, TransportError
 from .base import BaseClient, checked_key, checked_network, over_httpx2
-from .options import ClientOptions, Timeout, omit
+from .options import MAX_PARALLEL_TOOLS, MAX_TURNS, TOOL_TIMEOUT_S, ClientOptions, Timeout, omit
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     import httpx2
 
+    from ..protocol.schema.form import TypedFormat
+    from ..protocol.turns import ToolCallEvent
     from ..types.chat.chat_completion import ChatCompletion
     from ..types.chat.chat_completion_chunk import ChatCompletionChunk
-    from ..types.chat.completion_create_params import CompletionCreateParamsBase
+    from ..types.chat.completion_create_params import CompletionCommonParams, CompletionCreateParamsBase
+    from ..types.chat.parsed_chat_completion import ParsedChatCompletion
     from ..types.model import Model, ModelList
     from .bulk import Requests, Results
     from .call import Call, Plan
     from .events import ChatCompletionStreamManager
+    from .parsing import ToolLike
     from .raw import RawCompletions, StreamedCompletions
     from .stream import Stream
+    from .tool_run import ToolRun
     from .transports.asgi import ASGIApp
 
 __all__ = ["Chat", "Client", "Completions", "Models", "OpenAI"]
+
+T = TypeVar("T")
 
 
 class Client(BaseClient[Transport]):
@@ -229,40 +236,266 @@ class Completions:
         answer: ChatCompletion | Stream[ChatCompletionChunk] = self._answer(call)
         return answer
 
-    def stream(
+    @overload
+    def parse(
         self,
         *,
+        response_format: type[T] | TypedFormat[T],
+        tools: Iterable[ToolLike] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload
+    def parse(
+        self,
+        *,
+        tools: Iterable[ToolLike],
+        response_format: None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ParsedChatCompletion[None]: ...
+
+    @overload
+    def parse(
+        self,
+        *,
+        response_format: Any,
+        tools: Iterable[ToolLike] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ParsedChatCompletion[Any]: ...
+
+    def parse(
+        self,
+        *,
+        response_format: Any = omit,
+        tools: Iterable[ToolLike] | None = omit,
         extra_headers: Mapping[str, str | None] | None = None,
         extra_query: Mapping[str, object] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         timeout: float | Timeout | None = omit,
-        **params: Unpack[CompletionCreateParamsBase],
-    ) -> ChatCompletionStreamManager:
+        **params: Unpack[CompletionCommonParams],
+    ) -> ParsedChatCompletion[Any]:
+        """Ask for an answer of a type, and read it: `message.parsed`; of tool calls `function.parsed_arguments`.
+
+        `response_format` is a pydantic model, dataclass, TypedDict, Struct, `list[...]` or any other type that
+        `typed_format` takes. `tools` are functions, tools made by `@tool`, or dicts; a dict's arguments are
+        read if it is strict. An answer that is no value of the type is returned all the same: `message.parsed`
+        is then None, and `message.parse_error` says why. Raises what `create` raises, `SchemaError` for a type
+        that cannot be asked for, and `LengthFinishReasonError` or `ContentFilterFinishReasonError` for an
+        answer that was cut before there was a value; they carry it in `completion`.
+        """
+        from .calls import chat_completion
+        from .parsing import asked_for
+
+        asked, parser = asked_for(response_format, tools)
+        client = self._client
+        call = chat_completion(
+            client._options,
+            client._key(),
+            {**params, **asked},
+            stream=omit,
+            extra_body=extra_body,
+            timeout=timeout,
+            headers=extra_headers,
+            query=extra_query,
+        )
+        make = call.answer
+        assert make is not None
+        call = call._replace(answer=lambda response, body: parser.finished(make(response, body)))
+        answer: ParsedChatCompletion[Any] = self._answer(call)
+        return answer
+
+    @overload
+    def stream(
+        self,
+        *,
+        response_format: type[T] | TypedFormat[T],
+        tools: Iterable[ToolLike] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ChatCompletionStreamManager[T]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        response_format: None = ...,
+        tools: Iterable[ToolLike] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ChatCompletionStreamManager[None]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        response_format: Any,
+        tools: Iterable[ToolLike] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ChatCompletionStreamManager[Any]: ...
+
+    def stream(
+        self,
+        *,
+        response_format: Any = omit,
+        tools: Iterable[ToolLike] | None = omit,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ChatCompletionStreamManager[Any]:
         """Ask for a completion as a stream of typed events. The request is sent when `with` is entered.
 
-        Parameters are those of `create`. Whatever the option `accumulate` says, the stream accumulates: its
-        events tell when something is whole.
+        Parameters are those of `parse`: with a type as `response_format`, `event.parsed` is the value so far.
+        Whatever the option `accumulate` says, the stream accumulates: its events tell when something is whole.
         """
         from .call import perform
         from .calls import chat_completion
         from .events import ChatCompletionStream, ChatCompletionStreamManager
+        from .parsing import asked_for
 
+        asked, parser = asked_for(response_format, tools)
         client = self._client
 
-        def begin() -> ChatCompletionStream:
+        def begin() -> ChatCompletionStream[Any]:
             call = chat_completion(
                 client._options._replace(accumulate=True),
                 client._key(),
-                params,
+                {**params, **asked},
                 stream=True,
                 extra_body=extra_body,
                 timeout=timeout,
                 headers=extra_headers,
                 query=extra_query,
             )
-            return ChatCompletionStream(client._run(perform(call, client._run)))
+            return ChatCompletionStream(client._run(perform(call, client._run)), parser)
 
         return ChatCompletionStreamManager(begin)
+
+    @overload
+    def run_tools(
+        self,
+        *,
+        tools: Iterable[ToolLike],
+        response_format: type[T] | TypedFormat[T],
+        stream: bool = ...,
+        max_turns: int = ...,
+        context: Any = ...,
+        confirm: Callable[[ToolCallEvent], Any] | None = ...,
+        stop_when: Callable[[ToolRun[T]], Any] | None = ...,
+        tool_timeout: float | None = ...,
+        max_parallel: int = ...,
+        on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ToolRun[T]: ...
+
+    @overload
+    def run_tools(
+        self,
+        *,
+        tools: Iterable[ToolLike],
+        response_format: None = ...,
+        stream: bool = ...,
+        max_turns: int = ...,
+        context: Any = ...,
+        confirm: Callable[[ToolCallEvent], Any] | None = ...,
+        stop_when: Callable[[ToolRun[None]], Any] | None = ...,
+        tool_timeout: float | None = ...,
+        max_parallel: int = ...,
+        on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ToolRun[None]: ...
+
+    @overload
+    def run_tools(
+        self,
+        *,
+        tools: Iterable[ToolLike],
+        response_format: Any,
+        stream: bool = ...,
+        max_turns: int = ...,
+        context: Any = ...,
+        confirm: Callable[[ToolCallEvent], Any] | None = ...,
+        stop_when: Callable[[ToolRun[Any]], Any] | None = ...,
+        tool_timeout: float | None = ...,
+        max_parallel: int = ...,
+        on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
+        extra_headers: Mapping[str, str | None] | None = ...,
+        extra_query: Mapping[str, object] | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
+        timeout: float | Timeout | None = ...,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ToolRun[Any]: ...
+
+    def run_tools(
+        self,
+        *,
+        tools: Iterable[ToolLike],
+        response_format: Any = omit,
+        stream: bool = False,
+        max_turns: int = MAX_TURNS,
+        context: Any = None,
+        confirm: Callable[[ToolCallEvent], Any] | None = None,
+        stop_when: Callable[[ToolRun[Any]], Any] | None = None,
+        tool_timeout: float | None = TOOL_TIMEOUT_S,
+        max_parallel: int = MAX_PARALLEL_TOOLS,
+        on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = omit,
+        **params: Unpack[CompletionCommonParams],
+    ) -> ToolRun[Any]:
+        """Let the model call functions until it has an answer; nothing is sent before the run is read.
+
+        `tools` are typed functions, tools made by `@tool`, or dicts, whose calls are left to the caller
+        (`run.unanswered`). Calls of one answer are made side by side, at most `max_parallel`, each within
+        `tool_timeout` seconds. Results are sent back, and so are errors, unknown tools and bad arguments. With
+        `stream` the run tells the events of its streams, too. `context` is for the functions that ask for one.
+        `confirm` is asked before each call: True makes it, False or a text declines it. `stop_when` is given the
+        run after the results of each turn. `on_tool_error` says what the model is told of an error, or raises.
+        `max_turns` bounds the completions. A `tool_choice` that forces a call does so in the first turn.
+        """
+        from .tool_run import ToolRun, ToolSettings, conversation
+
+        settings = ToolSettings(
+            stream, max_turns, context, confirm, stop_when, tool_timeout, max_parallel, on_tool_error
+        )
+        reasoning = self._client._options.send_reasoning
+        turns, asked = conversation(params, tools, settings, reasoning=reasoning)
+        asked |= {"response_format": response_format, "extra_headers": extra_headers}
+        asked |= {"extra_query": extra_query, "extra_body": extra_body, "timeout": timeout}
+        return ToolRun(self, turns, asked, settings)
 
     def create_many(
         self,

@@ -16,7 +16,10 @@
     │   │   └── StreamTruncatedError       the answer ended before it was complete
     │   │       └── StreamTimeoutError     ... because a deadline passed; an APITimeoutError, too
     │   └── APIResponseValidationError     an answer that cannot be read
-    └── StreamCancelledError               asked for the result of a stream that the caller left
+    ├── StreamCancelledError               asked for the result of a stream that the caller left
+    ├── LengthFinishReasonError            a value was asked for, and the answer was cut at the token limit
+    ├── ContentFilterFinishReasonError     ... and the answer was stopped by the content filter
+    └── MaxTurnsError                      the model still called tools after the last turn that it was allowed
 
 A client raises them for what a server sent; an engine raises them to say what a server shall send. What
 had arrived when a client raised one is in `completion` and `usage`: nothing is lost.
@@ -43,8 +46,11 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
+    "ContentFilterFinishReasonError",
     "DuologueError",
     "InternalServerError",
+    "LengthFinishReasonError",
+    "MaxTurnsError",
     "NotFoundError",
     "OpenAIError",
     "PermissionDeniedError",
@@ -234,6 +240,18 @@ class APIResponseValidationError(APIError):
 
 class StreamCancelledError(DuologueError):
     """The result was asked of a stream that the caller had left before its end."""
+
+
+class LengthFinishReasonError(DuologueError):
+    """A value was asked for, and the answer was cut at the token limit. What came is in `completion`."""
+
+
+class ContentFilterFinishReasonError(DuologueError):
+    """A value was asked for, and the content filter stopped the answer. What came is in `completion`."""
+
+
+class MaxTurnsError(DuologueError):
+    """A model still called tools in the last turn that it was allowed; `completion` is its last answer."""
 
 
 class Row(NamedTuple):

@@ -50,6 +50,7 @@ __all__ = [
     "WireObject",
     "dump",
     "plain",
+    "recast",
     "unknown_fields",
 ]
 
@@ -91,6 +92,8 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
     _home: ClassVar[Place] = ()
     # Fields that the protocol requires on the wire even when they are null.
     _nullable: ClassVar[frozenset[str]] = frozenset()
+    # Fields that a client adds: what it made of the others. They are on no wire.
+    _derived: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def _variant(cls, fields: Mapping[str, Any]) -> WireClass:
@@ -189,12 +192,10 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
             from copy import deepcopy
 
             values = deepcopy(values)
-        copied = _restore(type(self), {**values, **(update or {})}, _origin(self))
-        response = _hidden(self, "_response")
-        if response is not None:
-            copied._response = response
-        return cast("Self", copied)
+        return recast(type(self), self, **{**values, **(update or {})})
 
+
+_W = TypeVar("_W", bound=WireObject)
 
 # For classes that have a field `type`, inside of which `type[...]` cannot be written.
 WireClass: TypeAlias = type[WireObject]
@@ -250,7 +251,7 @@ def dump(obj: WireObject, *, every_field: bool = False, without_none: bool = Fal
     """
     values = _present(obj)
     if every_field:
-        values.update({name: getattr(obj, name) for name in obj.__struct_fields__ if name not in values})
+        values.update({name: getattr(obj, name) for name in _sent(obj) if name not in values})
     return {
         name: _dump_value(value, every_field, without_none)
         for name, value in values.items()
@@ -261,7 +262,7 @@ def dump(obj: WireObject, *, every_field: bool = False, without_none: bool = Fal
 def _present(obj: WireObject) -> dict[str, Any]:
     """The fields that `obj` came with and those set since; of one made by hand, those that say something."""
     origin = _origin(obj)
-    known = obj.__struct_fields__
+    known = _sent(obj)
     if origin is None:
         held = {name: getattr(obj, name) for name in known}
         return {name: value for name, value in held.items() if value is not None or name in obj._nullable}
@@ -269,9 +270,17 @@ def _present(obj: WireObject) -> dict[str, Any]:
         name: getattr(obj, name) if name in known else value for name, value in origin.own_fields().items()
     }
     for name, default in _defaults(type(obj)).items():
-        if name not in values and (value := getattr(obj, name)) != default:
+        if name in known and name not in values and (value := getattr(obj, name)) != default:
             values[name] = value
     return values
+
+
+def _sent(obj: WireObject) -> tuple[str, ...]:
+    """The fields of `obj` that can be on a wire."""
+    derived = obj._derived
+    if not derived:
+        return obj.__struct_fields__
+    return tuple(name for name in obj.__struct_fields__ if name not in derived)
 
 
 @functools.cache
@@ -326,6 +335,16 @@ def _restore(cls: type[WireObject], values: dict[str, Any], origin: Origin | Non
     if origin is not None:
         obj._wire = origin
     return obj
+
+
+def recast(cls: type[_W], obj: WireObject, **changes: Any) -> _W:
+    """`obj` as an object of `cls`, a class with more fields than its own, with `changes`."""
+    values = {name: getattr(obj, name) for name in obj.__struct_fields__}
+    made = _restore(cls, {**values, **changes}, _origin(obj))
+    response = _hidden(obj, "_response")
+    if response is not None:
+        made._response = response
+    return cast("_W", made)
 
 
 @functools.cache

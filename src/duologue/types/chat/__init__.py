@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .chat_completion_tool_param import *
     from .completion_create_params import *
     from .constructors import *
+    from .parsed_chat_completion import *
     from .request import ChatRequest as ChatRequest
 else:
     __all__, __getattr__, __dir__ = lazy(
@@ -150,6 +151,7 @@ else:
                 "ChatCompletionStreamOptionsParam",
                 "CompletionCreateParams",
                 "CompletionCreateParamsBase",
+                "CompletionCommonParams",
                 "CompletionCreateParamsNonStreaming",
                 "CompletionCreateParamsStreaming",
                 "JSONSchema",
@@ -181,6 +183,13 @@ else:
                 "tool_message",
                 "user_message",
                 "user_message_parts",
+            ),
+            "parsed_chat_completion": (
+                "ParsedChatCompletion",
+                "ParsedChatCompletionMessage",
+                "ParsedChoice",
+                "ParsedFunction",
+                "ParsedFunctionToolCall",
             ),
             "request": ("ChatRequest",),
         },

@@ -7,7 +7,7 @@ is read, so an event that nobody asks costs nothing.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -37,12 +37,41 @@ __all__ = [
 
 V = TypeVar("V", covariant=True)
 
+# The type that was asked for; None where none was.
+if TYPE_CHECKING:
+    import typing_extensions
+
+    T = typing_extensions.TypeVar("T", default=None)
+else:
+    T = TypeVar("T")
+
 
 class Growing(Protocol[V]):
     """What only grows, so that what it once was can still be had."""
 
     def first(self, length: int, /) -> V:
         """The first `length` characters, or items."""
+        ...
+
+
+class Partial(Protocol):
+    """A JSON text in the making."""
+
+    @property
+    def value(self) -> Any:
+        """Its value so far."""
+        ...
+
+
+class Reader(Protocol):
+    """What reads whole texts."""
+
+    def content(self, text: str) -> tuple[Any, Exception | None]:
+        """The value of a message's content, or why there is none."""
+        ...
+
+    def arguments(self, name: str, text: str) -> tuple[Any, Exception | None]:
+        """The value of a call's arguments, or why there is none."""
         ...
 
 
@@ -117,13 +146,37 @@ class ContentDeltaEvent(_TextDelta):
     """Content goes on. `snapshot` is all of it up to this event."""
 
     type: ClassVar[Literal["content.delta"]] = "content.delta"
+    _partial: Partial | None = None
+
+    @property
+    def parsed(self) -> Any:
+        """With a `response_format`, the value so far at the moment when it is read: dicts, lists, texts, …"""
+        return None if self._partial is None else self._partial.value
 
 
-class ContentDoneEvent(_ChoiceEvent):
+class ContentDoneEvent(_ChoiceEvent, Generic[T]):
     """The content is whole."""
 
     type: ClassVar[Literal["content.done"]] = "content.done"
     content: str
+    _reader: Reader | None = None
+    _read: tuple[Any, Exception | None] | None = None
+
+    @property
+    def parsed(self) -> T | None:
+        """With a `response_format`, the value of the content; None if `parse_error` says why not."""
+        value: T | None = self._result()[0]
+        return value
+
+    @property
+    def parse_error(self) -> Exception | None:
+        """Why the content is no value of what was asked for."""
+        return self._result()[1]
+
+    def _result(self) -> tuple[Any, Exception | None]:
+        if self._read is None:
+            self._read = (None, None) if self._reader is None else self._reader.content(self.content)
+        return self._read
 
 
 class RefusalDeltaEvent(_TextDelta):
@@ -160,11 +213,17 @@ class FunctionToolCallArgumentsDeltaEvent(_CallEvent):
     arguments_delta: str
     _whole: Growing[str]
     _length: int
+    _partial: Partial | None = None
 
     @property
     def arguments(self) -> str:
         """The arguments so far."""
         return self._whole.first(self._length)
+
+    @property
+    def parsed_arguments(self) -> Any:
+        """Of a known tool, their value so far at the moment when it is read."""
+        return None if self._partial is None else self._partial.value
 
 
 class FunctionToolCallArgumentsDoneEvent(_CallEvent):
@@ -172,6 +231,24 @@ class FunctionToolCallArgumentsDoneEvent(_CallEvent):
 
     type: ClassVar[Literal["tool_calls.function.arguments.done"]] = "tool_calls.function.arguments.done"
     arguments: str
+    _reader: Reader | None = None
+    _read: tuple[Any, Exception | None] | None = None
+
+    @property
+    def parsed_arguments(self) -> Any:
+        """Of a known tool, their value; None if `parse_error` says why not."""
+        return self._result()[0]
+
+    @property
+    def parse_error(self) -> Exception | None:
+        """Why they are no arguments of the tool."""
+        return self._result()[1]
+
+    def _result(self) -> tuple[Any, Exception | None]:
+        if self._read is None:
+            reader = self._reader
+            self._read = (None, None) if reader is None else reader.arguments(self.name, self.arguments)
+        return self._read
 
 
 class CustomToolCallInputDeltaEvent(_CallEvent):
@@ -243,7 +320,7 @@ class LogprobsRefusalDoneEvent(_ChoiceEvent):
 ChatCompletionStreamEvent = (
     ChunkEvent
     | ContentDeltaEvent
-    | ContentDoneEvent
+    | ContentDoneEvent[T]
     | RefusalDeltaEvent
     | RefusalDoneEvent
     | ReasoningDeltaEvent

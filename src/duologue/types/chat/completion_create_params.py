@@ -29,6 +29,7 @@ __all__ = [
     "ChatCompletionPredictionContentParam",
     "ChatCompletionReasoningEffort",
     "ChatCompletionStreamOptionsParam",
+    "CompletionCommonParams",
     "CompletionCreateParams",
     "CompletionCreateParamsBase",
     "CompletionCreateParamsNonStreaming",
@@ -178,8 +179,8 @@ class WebSearchOptions(TypedDict, total=False):
     user_location: WebSearchOptionsUserLocation | None
 
 
-class CompletionCreateParamsBase(TypedDict, total=False):
-    """Every parameter but `stream`, on which the type of the answer depends."""
+class CompletionCommonParams(TypedDict, total=False):
+    """The parameters that every way to ask has, with the same types."""
 
     messages: Required[Iterable[ChatCompletionMessageParam | ChatCompletionMessage]]
     """The conversation so far, at least one message. An answer's `message` may stand in it as it is."""
@@ -244,9 +245,6 @@ class CompletionCreateParamsBase(TypedDict, total=False):
     reasoning_effort: ReasoningEffort
     """How much a reasoning model thinks before it answers."""
 
-    response_format: ResponseFormat
-    """What the answer's text must be. Default any text."""
-
     safety_identifier: str | None
     """A stable, hashed name of your user, up to 64 characters, to find abuse."""
 
@@ -271,9 +269,6 @@ class CompletionCreateParamsBase(TypedDict, total=False):
     tool_choice: ChatCompletionToolChoiceOptionParam
     """Whether the model calls tools, and which. Default `auto` where there are tools."""
 
-    tools: Iterable[ChatCompletionToolUnionParam]
-    """The tools that the model may call."""
-
     top_logprobs: int | None
     """0 to 20: how many candidates each token's log probabilities list; needs `logprobs`."""
 
@@ -288,6 +283,16 @@ class CompletionCreateParamsBase(TypedDict, total=False):
 
     web_search_options: WebSearchOptions
     """Have the model search the web."""
+
+
+class CompletionCreateParamsBase(CompletionCommonParams, total=False):
+    """Every parameter but `stream`, on which the type of the answer depends."""
+
+    response_format: ResponseFormat
+    """What the answer's text must be. Default any text."""
+
+    tools: Iterable[ChatCompletionToolUnionParam]
+    """The tools that the model may call."""
 
 
 class CompletionCreateParamsNonStreaming(CompletionCreateParamsBase, total=False):
