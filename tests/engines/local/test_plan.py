@@ -486,6 +486,26 @@ def test_thoughts_come_before_what_is_asked_for(planned, tiny):
     assert not takes(by, asked, "<think>Hm</think>Hello")
 
 
+JSON_MODE = {"response_format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "content"),
+    [
+        ({}, "<thin"),
+        ({"tools": TOOLS}, "<thin"),
+        (JSON_MODE, ""),
+        ({"tools": TOOLS, "tool_choice": "required"}, ""),
+        ({"tools": TOOLS, **JSON_MODE}, ""),
+    ],
+    ids=["words", "words or calls", "JSON", "calls", "JSON or calls"],
+)
+def test_the_beginning_of_thoughts_is_content_where_words_may_be(planned, tiny, parameters, content):
+    """An answer that is to be JSON or a call, and is cut off in a tag, says nothing yet."""
+    reader = planned(by=tiny("think"), **parameters).reader()
+    assert "".join(part.text for part in [*reader.push("<thin"), *reader.flush()]) == content
+
+
 def test_the_reader_knows_the_plans_tools(planned):
     reader = planned(tools=TOOLS).reader()
     parts = reader.push(call(CALLS["code"])) + reader.flush()

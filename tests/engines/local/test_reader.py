@@ -124,6 +124,40 @@ def test_the_end_of_the_text_in_the_middle_of_something(text, kept):
         assert not by.called
 
 
+HELD = {
+    "a mark": ("hermes", "<tool_call>\n{"),
+    "a call without a mark": ("llama 3", '{"name": "run", "parameters": {"code": 1}}'),
+    "a list of calls": ("mistral", '[TOOL_CALLS][{"name": "run", "argu'),
+    "thoughts": ("hermes", "<think>Hm.</think>\n<tool_ca"),
+}
+
+
+@pytest.mark.parametrize(("form", "text"), HELD.values(), ids=HELD)
+def test_what_a_held_answer_has_only_begun_is_no_content(form, text):
+    """Wherever it is cut off: what it may not be, it does not become by its end."""
+    for end in range(len(text) + 1):
+        for pieces in ([text[:end]], list(text[:end])):
+            parts = read(pieces, Reader(BY_NAME[form], TOOLS, THINK, held=True))
+            assert "content" not in {part.kind for part in parts}
+
+
+@pytest.mark.parametrize("form", [None, BY_NAME["hermes"]], ids=["no tools", "tools"])
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("<thin", ""),
+        ('{"a": "<tool_c', '{"a": "<tool_c'),
+        ("<think>Hm</think>[1, ", "[1, "),
+        ('"<thin', '"<thin'),
+    ],
+)
+def test_a_held_answer_that_is_json_is_content(form, text, content):
+    """All of it, with what its texts may spell; only what comes before it may be cut off thoughts."""
+    for pieces in splits(text):
+        parts = read(pieces, Reader(form, TOOLS, THINK, held=True))
+        assert "".join(part.text for part in parts if part.kind == "content") == content
+
+
 def test_a_call_that_ends_in_the_middle_is_not_complete():
     for text in (CALL % ("run", '{"code": "'), NOTE % 'x"}' + "y", CALL % ("sum", "1")):
         cut = reader()

@@ -63,7 +63,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     ),
     "an enum with nothing in it": ({"enum": []}, "enum", "Unsatisfiable"),
     "a type that is none": ({"type": "integre"}, "type", "Invalid type"),
-    "two of one at once": ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf", "oneOf"),
+    "two of one at once": ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf", "say 'anyOf'"),
     "a reference to nowhere": ({"$ref": "#/$defs/x"}, "$ref", "where no schema is"),
     "a reference to what was no schema": ({"$ref": "#/title"}, "$ref", "where no schema is"),
     "a reference to another document": ({"$ref": "https://example.com/s"}, "$ref", "places in this schema"),

@@ -31,8 +31,9 @@ class Plan:
 
     `prompt` are token ids, `limit` is the most tokens that one of the `choices` may take, `grammar` what
     llguidance holds the text to (None leaves it free), `prediction` the ids of the predicted text. `form`
-    and `tools` say how calls are written, and of what; `thoughts` the tags of reasoning. `constraint` is the
-    grammar made ready, at the beginning of an answer: each choice goes its own way with a fork of it.
+    and `tools` say how calls are written, and of what; `thoughts` the tags of reasoning. `held` says that the
+    answer is JSON or a call, in no other words. `constraint` is the grammar made ready, at the beginning of an
+    answer: each choice goes its own way with a fork of it.
     """
 
     prompt: list[int]
@@ -47,11 +48,12 @@ class Plan:
     thoughts: Thoughts | None
     prediction: list[int] | None
     tools: Mapping[str, Carrier] = field(default_factory=dict)
+    held: bool = False
     constraint: Constraint | None = None
 
     def reader(self) -> Reader:
         """A fresh reader, for one choice."""
-        return Reader(self.form, self.tools, self.thoughts)
+        return Reader(self.form, self.tools, self.thoughts, held=self.held)
 
 
 def plan(model: ChatModel, request: ChatRequest) -> Plan:
@@ -91,6 +93,7 @@ def plan(model: ChatModel, request: ChatRequest) -> Plan:
         thoughts=thoughts,
         prediction=_predicted(model, request),
         tools={tool.name: tool.carrier for tool in reading.tools} if reading else {},
+        held=_wants_json(request) or (reading is not None and reading.mode == "must"),
         # Compiled here, where nobody else waits for it.
         constraint=None if grammar is None else model.constraints.begin(grammar),
     )
@@ -195,6 +198,10 @@ def _held(
     return calls, grammar
 
 
+def _wants_json(request: ChatRequest) -> bool:
+    return isinstance(request.response_format, (JsonObjectFormat, JsonSchemaFormat))
+
+
 def _answer(request: ChatRequest, schemas: list[_Schema]) -> str | None:
     """The rule of an answer that is JSON; None for one in any words."""
     wanted = request.response_format
@@ -257,7 +264,7 @@ def _banned(
     """
     form, special = model.prompts.form, model.tokenizer.special
     banned = set(model.forbidden)
-    if form is not None and not isinstance(request.response_format, (JsonObjectFormat, JsonSchemaFormat)):
+    if form is not None and not _wants_json(request):
         banned |= {special[mark] for mark in form.marked if mark in special}
     known = model.prompts.thoughts
     if thoughts is None and known is not None and known.open in special:

@@ -37,7 +37,8 @@ class Part(NamedTuple):
 class Reader:
     """Reads one choice as its text comes. `called` says whether a whole call has been read.
 
-    `tools` are the names of the tools that may be called, and what carries their arguments.
+    `tools` are the names of the tools that may be called, and what carries their arguments. `held` says that the
+    answer is JSON or a call by its grammar: what it begins with and does not end is then no content.
     """
 
     def __init__(
@@ -45,8 +46,11 @@ class Reader:
         form: Form | None = None,
         tools: Mapping[str, Carrier] | None = None,
         thoughts: Thoughts | None = None,
+        *,
+        held: bool = False,
     ) -> None:
         self.called = False
+        self._held = held
         self._form = form if tools else None
         self._tools: Mapping[str, Carrier] = tools or {}
         self._thoughts = thoughts
@@ -139,7 +143,24 @@ class Reader:
             found = self._opening(self._form.head, 0)
             if found is not None and not (found.partly and self._final):
                 return not found.partly and self._call(found)
+            if found is not None and self._held:
+                return self._cut_off()
+        if self._held and any(text.startswith(self._text) for text in self._beginnings()):
+            return self._cut_off()
         return self._go(self._content)
+
+    def _beginnings(self) -> Iterator[str]:
+        """What thoughts and calls are told by."""
+        if self._thoughts is not None:
+            yield self._thoughts.open
+        if self._form is not None:
+            yield from self._form.marked
+
+    def _cut_off(self) -> bool:
+        """Wait for the rest of what has begun; at the end of the text there is none, and it says nothing."""
+        if self._final:
+            self._drop(len(self._text))
+        return False
 
     def _content(self) -> bool:
         certain = len(self._text)

@@ -35,8 +35,9 @@ MAX_TRIALS = 100
 
 # What is wrong with a schema that there was no time to look at for longer.
 UNKNOWN = "it is too large or too complex; simplify it"
-# The most of the grammar engine's own words that an error repeats.
+# The most of the grammar engine's own words that an error repeats, and what they are where those are no help.
 MAX_WORDS = 300
+HINTS = {"oneOf constraints are not supported": "its alternatives overlap, or nobody can tell; say 'anyOf'."}
 
 # The keywords, by what their value is.
 ONE = frozenset(("additionalProperties", "items"))
@@ -326,4 +327,5 @@ def blame(schema: Mapping[str, Any], place: Place, check: Callable[[Mapping[str,
 def in_short(words: str) -> str:
     """The grammar engine's words about a grammar, without where in our own text it is."""
     words = re.split(r"\n +[0-9]+ \|", words)[0].rpartition("failed to compile JSON schema: ")[2]
-    return " ".join(words.split())[:MAX_WORDS]
+    hint = next((hint for known, hint in HINTS.items() if known in words), None)
+    return hint or " ".join(words.split())[:MAX_WORDS]
