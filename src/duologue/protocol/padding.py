@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engine import Event
 from ..types.chat.request import ChatRequest
-from .write import ChunkWriter
+from .write import ChunkWriter, Together
 
 __all__ = ["BLOCK", "PaddedWriter"]
 
@@ -29,7 +29,7 @@ class PaddedWriter(ChunkWriter):
         super().__init__(request, **identity)
         self._random_text = random_text
 
-    def write(self, event: Event | str) -> bytes:
+    def write(self, event: Event | str | Together) -> bytes:
         """See `ChunkWriter.write`."""
         return self._padded(super().write(event))
 

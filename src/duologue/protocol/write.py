@@ -26,6 +26,7 @@ from .usage import estimate_prompt_tokens, estimate_tokens, text_size, usage_fie
 
 __all__ = [
     "ChunkWriter",
+    "Together",
     "collector",
     "invalid",
     "sound",
@@ -41,6 +42,12 @@ class _Key(NamedTuple):
 
 _CONTENT, _REFUSAL, _REASONING = _Key("content"), _Key("refusal"), _Key("reasoning_content")
 _TRANSCRIPT = _Key("transcript")
+
+
+class Together(tuple[Event | str, ...]):
+    """Events that came at once, of which none is to wait for another: what they make goes out in one piece."""
+
+    __slots__ = ()
 
 
 class _Choice:
@@ -99,7 +106,7 @@ class ChunkWriter:
         self._openings: list[bytes] = []
         self._closing = b""
 
-    def write(self, event: Event | str) -> bytes:
+    def write(self, event: Event | str | Together) -> bytes:
         """The frames that `event` makes, often one, sometimes none.
 
         Raises `InternalServerError` for what an engine may not yield here.
@@ -114,6 +121,8 @@ class ChunkWriter:
             and event.logprobs is None
         ):
             return self._text(event.text, event.choice, event.tokens)
+        if type(event) is Together:
+            return b"".join([ChunkWriter.write(self, each) for each in event])
         return _WRITERS.get(type(event), ChunkWriter._other)(self, sound(event))
 
     def finish(self) -> bytes:

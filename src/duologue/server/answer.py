@@ -22,9 +22,10 @@ from ..engine import Engine, Event
 from ..protocol.codec import encode
 from ..protocol.errors import InternalServerError
 from ..protocol.sse import encode_comment
-from ..protocol.write import ChunkWriter, collector, invalid
+from ..protocol.write import ChunkWriter, Together, collector, invalid
 from ..types.chat.request import ChatRequest
 from .asgi import Disconnected, send_body, send_head
+from .emulate import Emulator
 from .exchange import Exchange
 
 __all__ = ["FAREWELL_S", "Answer"]
@@ -37,6 +38,7 @@ _KEEP_ALIVE = encode_comment("keep-alive")
 # How long the last words of a stream that is ended from outside may take to be sent.
 FAREWELL_S = 0.5
 
+_Events = AsyncIterator[Event | str] | AsyncIterator[Event | str | Together]
 # What is due, and when.
 _Due = tuple[float, Callable[[], Awaitable[None]]]
 
@@ -65,7 +67,7 @@ class Answer:
     def __init__(
         self,
         exchange: Exchange,
-        engine: Engine,
+        engine: Engine | Emulator,
         request: ChatRequest,
         writer: ChunkWriter,
         headers: Mapping[str, str],
@@ -291,7 +293,7 @@ def _timeout(code: str, message: str) -> InternalServerError:
 
 
 @asynccontextmanager
-async def _closing(events: AsyncIterator[Event | str]) -> AsyncIterator[AsyncIterator[Event | str]]:
+async def _closing(events: _Events) -> AsyncIterator[_Events]:
     """Close the engine's iterator at the end, if it can be closed: that is what stops its work."""
     try:
         try:

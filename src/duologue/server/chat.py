@@ -17,7 +17,7 @@ from .answer import Answer
 from .emulate import Emulator
 from .exchange import Exchange
 from .options import ServerOptions
-from .support import Verdict, check_support
+from .support import IGNORED, Verdict, check_support, listed
 
 if TYPE_CHECKING:
     from .app import App
@@ -32,18 +32,17 @@ async def create(app: App, exchange: Exchange, _: str) -> None:
     request, ignored = decode_request(await read_body(exchange), lenient=lenient)
     served = app.models.find(request.model, lenient=lenient)
     verdict = check_support(request, served.engine, lenient=lenient)
-    engine = served.life.over(served.engine)
-    if verdict.emulated:
-        engine = _emulated(engine, request, verdict, app.options)
+    own = served.life.over(served.engine)
+    engine = _emulated(own, request, verdict, app.options) if verdict.emulated else own
     headers = {}
     if verdict.delegated:
         headers["duologue-delegated-params"] = ", ".join(verdict.delegated)
     if ignored or verdict.dropped:
-        headers["duologue-ignored-params"] = ", ".join([*ignored, *verdict.dropped])
+        headers[IGNORED] = listed([*ignored, *verdict.dropped])
     await Answer(exchange, engine, request, _writer(request), headers).run()
 
 
-def _emulated(engine: Engine, request: ChatRequest, verdict: Verdict, options: ServerOptions) -> Engine:
+def _emulated(engine: Engine, request: ChatRequest, verdict: Verdict, options: ServerOptions) -> Emulator:
     """The engine with the rest of the parameters done over it; lenient, without those that cannot be."""
     while True:
         try:

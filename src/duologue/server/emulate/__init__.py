@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection
 
 from ...engine import Engine, Event
+from ...protocol.write import Together
 from ...types.chat.request import ChatRequest
 from .choice import MAX_RETRIES, make_choice
 from .count import Tally
@@ -47,7 +48,7 @@ class Emulator:
         trusted = {"function_call"} if engine.supports.get("tool_choice") == "native" else set()
         self._plan = make_plan(request, frozenset(names) - trusted, max_fanout)
 
-    def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str, None]:
+    def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str | Together, None]:
         """The answer; its usage comes last."""
         tally = Tally(request, self._plan.choices)
         choices = [make_choice(self._engine, self._plan, index, tally) for index in range(self._plan.choices)]

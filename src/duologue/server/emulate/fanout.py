@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ...engine import Event, Head
+from ...protocol.write import Together
 
 __all__ = ["MAX_AHEAD", "merged"]
 
@@ -15,19 +15,19 @@ __all__ = ["MAX_AHEAD", "merged"]
 MAX_AHEAD = 64
 
 
-async def merged(choices: Sequence[AsyncGenerator[Event | str, None]]) -> AsyncGenerator[Event | str, None]:
-    """The events of all choices as they come. Each runs in a task of its own, from its begin to its end."""
+async def merged(choices: Sequence[AsyncGenerator[Event | str, None]]) -> AsyncGenerator[Together, None]:
+    """The events of all choices as they come, those that are there together.
+
+    Each choice runs in a task of its own, from its begin to its end.
+    """
     meeting: _Meeting = _Meeting(len(choices))
     tasks = [asyncio.ensure_future(_pump(choice, meeting)) for choice in choices]
-    begun = False
     try:
         while True:
             while meeting.events:
-                event = meeting.events.popleft()
-                # The answer has one head, that of the choice that is first.
-                if not begun or not isinstance(event, Head):
-                    yield event
-                begun = begun or bool(event)  # not by what only shows that an engine is at work
+                ready = Together(meeting.events)
+                yield ready
+                del meeting.events[: len(ready)]
             if meeting.error is not None:
                 raise meeting.error
             if not meeting.running:
@@ -47,7 +47,8 @@ class _Meeting:
     """Where the choices meet their reader. An `asyncio.Queue` does the same, at some microseconds an event."""
 
     def __init__(self, running: int) -> None:
-        self.events: deque[Event | str] = deque()
+        self.events: list[Event | str] = []  # until the reader has done with them
+        self.begun = False
         self.running = running
         self.error: BaseException | None = None
         self.waiting = False  # the reader, for news
@@ -59,6 +60,11 @@ async def _pump(choice: AsyncGenerator[Event | str, None], meeting: _Meeting) ->
     try:
         async with aclosing(choice):
             async for event in choice:
+                # The answer has one head, that of the choice that is first.
+                if meeting.begun and type(event) is Head:
+                    continue
+                # It has not begun by what only shows that an engine is at work.
+                meeting.begun = meeting.begun or bool(event)
                 meeting.events.append(event)
                 if meeting.waiting:
                     meeting.news.set()
