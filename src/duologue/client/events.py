@@ -66,7 +66,7 @@ class _Telling(Reading[ChatCompletionStreamEvent[V], R], Generic[V, R]):
         problem, whole = super()._problem(), self.completion
         if problem is not None or whole is None or self.outcome != "complete":
             return problem
-        cut = self._parser.cut(whole)
+        cut = self._parser.cut(self._known(whole))
         if cut is not None:
             cut.completion = self._parser.parsed(whole)
         return cut
