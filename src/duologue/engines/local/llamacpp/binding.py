@@ -142,6 +142,8 @@ class Binding:
         parameters.cache_ram_mib = 0  # no second cache of prompts, which would grow to gigabytes
         parameters.verbosity = -1
         parameters.ui = False
+        # The model's own, which it would try out, may never end. Prompts are written here.
+        parameters.chat_template = "chatml"
         parameters.endpoint_slots = False
         parameters.n_threads_http = 1
         parameters.api_keys = [self._key]
