@@ -158,7 +158,7 @@ def test_lenient_names_what_it_dropped(lenient, stream):
     asked = {"messages": [message], "mood": 1, "temperature": 9, "n": 3, "stop": ["a"], "top_logprobs": 1}
     response = ask(lenient, model="whatever", stream=stream, **asked)
     assert response.status == 200
-    dropped = "mood, messages[0].mood, temperature, top_logprobs, n, stop"
+    dropped = "temperature, top_logprobs, n, stop, mood, messages[0].mood"
     assert response.headers["duologue-ignored-params"] == dropped
     assert b"n=None stop=() temperature=None" in response.body
 
@@ -170,6 +170,14 @@ def test_a_header_cannot_be_broken_by_a_name(lenient):
     assert "set-cookie" not in response.headers
     assert response.headers["duologue-ignored-params"].startswith("x??set-cookie: a=b, ?, yyy")
     assert len(response.headers["duologue-ignored-params"]) <= 512
+
+
+def test_no_flood_of_names_hides_a_parameter(lenient):
+    """Parameters come first, and what has no room is counted."""
+    response = ask(lenient, **{f"unknown_{at:03}": 1 for at in range(100)}, temperature=9, top_logprobs=1)
+    names = response.headers["duologue-ignored-params"].split(", ")
+    assert names[:3] == ["temperature", "top_logprobs", "unknown_000"]
+    assert names[-1] == f"and {100 - (len(names) - 3)} more"
 
 
 def test_strict_knows_its_models_and_lenient_takes_any(strict, lenient):

@@ -25,6 +25,7 @@ from .admission import read_body
 from .asgi import Scope
 from .exchange import Exchange
 from .routes import Route
+from .support import IGNORED, listed
 
 if TYPE_CHECKING:
     from .app import App
@@ -152,7 +153,7 @@ async def _send_page(exchange: Exchange, page: type[Any], items: list[Item], que
         last_id=shown[-1] if shown else None,
         has_more=len(shown) < len(ids),
     )
-    headers = {"duologue-ignored-params": ", ".join(query.ignored)} if query.ignored else {}
+    headers = {IGNORED: listed(query.ignored)} if query.ignored else {}
     await exchange.send_json(encode(answer), headers=headers)
 
 

@@ -6,15 +6,22 @@ A parameter at its default asks for nothing. One that is not is what the engine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from ..engine import EMULATED, Engine, Support
 from ..protocol.checks import PARAMETERS
 from ..protocol.errors import BadRequestError
+from ..protocol.wording import short
 from ..types.chat.request import ChatRequest, TextFormat
 
-__all__ = ["Verdict", "check_declaration", "check_support"]
+__all__ = ["IGNORED", "Verdict", "check_declaration", "check_support", "listed"]
+
+# The header that names what was dropped.
+IGNORED = "duologue-ignored-params"
+
+# How long the names in a header may be together, in characters: all parameters have room.
+MAX_NAMES = 480
 
 # What an engine may declare a parameter to be.
 SUPPORTS: tuple[Support, ...] = get_args(Support)
@@ -119,6 +126,18 @@ def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> Ver
                 code="unsupported_parameter",
             )
     return verdict
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a header: parameters before what is unknown, and how many more there are than have room."""
+    found = sorted(dict.fromkeys(names), key=lambda name: name not in PARAMETERS)
+    text = ""
+    for at, name in enumerate(found):
+        longer = f"{text}, {short(name)}" if at else short(name)
+        if len(longer) > MAX_NAMES:
+            return f"{text}, and {len(found) - at} more"
+        text = longer
+    return text
 
 
 def support_of(name: str, engine: Engine) -> Support:
