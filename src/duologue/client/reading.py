@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Generic, TypeVar, cast
-from weakref import finalize
+from typing import Any, Generic, TypeVar, cast
+from weakref import finalize, ref
 
 from ..protocol.dialect import Deviation
 from ..protocol.errors import (
@@ -27,11 +27,34 @@ from .answer import ERROR_BODY_BYTES, media_of, not_events, why_given_up
 from .call import Opened, Plan
 from .observe import Ending
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "StreamResponse"]
 
 # What is delivered: chunks, `Stream[ChatCompletionChunk]`, or the events that a class below makes of them.
 T = TypeVar("T")
 R = TypeVar("R", Response, AsyncResponse)
+
+
+class StreamResponse(APIResponse):
+    """The HTTP side of a streamed answer, which can be closed, as in openai-python."""
+
+    _stream: ref[Reading[Any, Any]]
+
+    def of(self, stream: Reading[Any, Any]) -> None:
+        """Belong to a stream; it may be gone before this is."""
+        self._stream = ref(stream)
+
+    def close(self) -> None:
+        """Leave the stream; does nothing once it has ended."""
+        stream = self._stream()
+        if stream is not None and not stream._ended:
+            stream._left()
+
+    async def aclose(self) -> None:
+        """The same, to be awaited."""
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return APIResponse, tuple(self)
 
 
 class Reading(Generic[T, R]):
@@ -119,8 +142,14 @@ class Reading(Generic[T, R]):
         return self._timings
 
     @property
-    def response(self) -> APIResponse:
-        """The HTTP side of the answer: status, headers, request id, rate limits."""
+    def response(self) -> StreamResponse:
+        """The HTTP side of the answer: status, headers, request id, rate limits. To close it leaves the stream."""
+        response = StreamResponse(*self._http())
+        response.of(self)
+        return response
+
+    def _http(self) -> APIResponse:
+        """The same without a way back to the stream, for what outlives it."""
         return self._response._replace(deviations=tuple(self._reader.deviations))
 
     @property
@@ -223,7 +252,7 @@ class Reading(Generic[T, R]):
             reader.outcome, reader.error = "failed", not_events(self._response, start)
         error = reader.error
         if error is not None:
-            error.request, error.response = self._response.request, self.response
+            error.request, error.response = self._response.request, self._http()
         self._over()
         return error if self._raises or reader.outcome != "truncated" else None
 
@@ -237,7 +266,7 @@ class Reading(Generic[T, R]):
                         reader.outcome,
                         self._timings.duration or 0.0,
                         reader.error,
-                        self.response,
+                        self._http(),
                         reader.usage,
                     ),
                     lambda: reader.completion or reader.last_chunk,
@@ -252,9 +281,9 @@ class Reading(Generic[T, R]):
         try:
             return self._known(self._reader.result())
         except DuologueError as error:
-            error.response = error.response or self.response
+            error.response = error.response or self._http()
             raise
 
     def _known(self, completion: ChatCompletion) -> ChatCompletion:
-        completion._response = self.response
+        completion._response = self._http()
         return completion

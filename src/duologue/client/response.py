@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ..protocol.response import APIResponse
+from ..protocol.response import APIResponse, RequestInfo
 from ..protocol.transport import Headers
 
 __all__ = ["KnowsResponse"]
@@ -19,6 +19,16 @@ class KnowsResponse:
     def http_response(self) -> APIResponse:
         """All of it: also timings, rate limits, and when it came."""
         return self._response
+
+    @property
+    def http_request(self) -> RequestInfo:
+        """What was asked: the method, and the URL without its query."""
+        return self._response.request
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the answer was read to its end, or left."""
+        return self._response.timings.duration is not None
 
     @property
     def headers(self) -> Headers:

@@ -40,11 +40,6 @@ class _Streamed(KnowsResponse, Generic[T, R]):
         self._begun = False
         self._parsed: Any = None
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the answer was read to its end, or left."""
-        return self._response.timings.duration is not None
-
     def _begin(self) -> None:
         if self._begun:
             raise DuologueError("The body has been read already; it comes only once.")
