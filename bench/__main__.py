@@ -12,7 +12,7 @@ import sys
 from .rounds import show
 
 BUILD = "--build-peers"
-SUITES = ("decode", "server", "load", "first_chunk", "local")
+SUITES = ("decode", "typed", "server", "load", "first_chunk", "local")
 
 
 def main() -> int:
