@@ -533,8 +533,8 @@ def test_an_architecture_that_llama_cpp_does_not_know_is_refused(tmp_path):
 async def test_a_template_never_reaches_llama_cpp(tmp_path, ask):
     """llama.cpp would try it out when it loads the model: one that raises, or that never ends, is no matter."""
     file = tiny_model("llama")
-    here = "{% if messages | length > 1 or 'hi' not in messages[0].content %}{{ raise_exception('no') }}{% endif %}"
-    file.metadata["tokenizer.chat_template"] = here + file.metadata["tokenizer.chat_template"]
+    picky = "{% if 'hi' not in messages[0].content %}{{ raise_exception('no') }}{% endif %}"
+    file.metadata["tokenizer.chat_template"] = picky + file.metadata["tokenizer.chat_template"]
     engine = LlamaCppEngine(file.write(tmp_path), context=256, slots=1, threads=1)
     engine.load()
     assert usage(await ask(engine, "hi", max_completion_tokens=3)).completion_tokens == 3
