@@ -113,13 +113,10 @@ def test_of_requests_in_a_row_all_end_when_their_client_vanishes():
         assert closed.wait(5)
 
 
-def test_a_websocket_is_refused():
-    """The server goes on."""
-    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_passed_over(offer):
+    """The request is answered, its body read; no connection is given to what nobody speaks here."""
+    headers = {"Connection": "Upgrade, HTTP2-Settings", "uPgrade": offer, "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
     with run_server(answer) as url:
-        with connect(
-            url, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n"
-        ) as connection:
-            connection.settimeout(3)
-            connection.recv(100)
-        assert ask(url, model="answer").status == 200
+        assert ask(url, headers=headers, model="answer").status == 200
+        assert ask(url, "/models", method="GET", headers=headers).status == 200

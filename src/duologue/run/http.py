@@ -1,12 +1,14 @@
 """HTTP connections as uvicorn serves them, with bounds that it does not have: on a head's bytes and on its time.
 
 Without them a client that has no key could send a head without an end. And the requests that a client sent in
-a row are all told when it has gone; uvicorn tells the last one only.
+a row are all told when it has gone; uvicorn tells the last one only. An offer to speak anything but HTTP/1.1 is
+passed over; uvicorn would take the body from such a request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -16,6 +18,9 @@ __all__ = ["HEAD_TIMEOUT", "MAX_HEAD_BYTES", "HttpProtocol"]
 # from its connection or the first of these bytes, and for the rest of a body that nobody wants.
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT = 30.0
+
+# The header that offers another protocol, as JDK clients do with each request (RFC 9110, 7.8).
+_OFFER = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -44,6 +49,8 @@ class HttpProtocol(HttpToolsProtocol):
             if self._limit is None:
                 self._begin_limit()
             self._head_bytes += len(data)
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _OFFER.sub(b"", head) + end + rest
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)

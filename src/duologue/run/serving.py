@@ -188,6 +188,7 @@ def _server(app: App, *, log_level: str, grace: int) -> uvicorn.Server:
         log_level=log_level,
         access_log=False,
         http=HttpProtocol,
+        ws="none",
         server_header=False,
         timeout_graceful_shutdown=grace,
     )
