@@ -234,6 +234,24 @@ def test_wrong_options_are_refused_when_the_app_is_made(options):
         create_app(Counted(), **options)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": b"key"},
+        {"api_key": 1234},
+        {"allowed_hosts": "example.com"},
+        {"max_requests": "5"},
+        {"first_event_hold": None},
+        {"keep_alive": True},
+    ],
+    ids=str,
+)
+def test_options_of_a_wrong_type_are_refused_when_the_app_is_made(options):
+    """Each by its name."""
+    with pytest.raises(TypeError, match=next(iter(options))):
+        create_app(Counted(), **options)
+
+
 def test_unknown_options_are_refused():
     """As any function refuses them."""
     with pytest.raises(TypeError, match="keep_alife"):

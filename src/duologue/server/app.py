@@ -43,6 +43,8 @@ def create_app(
     (`"*"` for all, for an app that is mounted behind somebody else's checks). `options` are the other fields
     of `ServerOptions`.
     """
+    if isinstance(allowed_hosts, str):
+        raise TypeError(f"allowed_hosts must be a list of names, such as [{allowed_hosts!r}]")
     hosts = None if allowed_hosts is None else frozenset(host.lower() for host in allowed_hosts)
     settings = ServerOptions(api_key=api_key, profile=profile, allowed_hosts=hosts, **options)
     return App(engine, settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import NoneType
 from typing import Literal, get_args
 
 __all__ = ["PROFILES", "Profile", "ServerOptions"]
@@ -51,15 +52,22 @@ class ServerOptions:
     cleanup_timeout: float = 10.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.api_key, (str, NoneType)):
+            raise TypeError(f"api_key must be a string, not of the type {type(self.api_key).__name__}")
         if self.api_key is not None and (not self.api_key or self.api_key != self.api_key.strip()):
             raise ValueError(
                 "api_key is empty or has white space around it: give a key, or None for a server without one"
             )
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
-        for name, value in vars(self).items():
-            if type(value) in (int, float) and not value > 0:
-                raise ValueError(f"{name} must be more than 0, not {value!r}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if not isinstance(each.default, (int, float)):
+                continue
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                raise TypeError(f"{each.name} must be a number, not {value!r}")
+            if not value > 0:
+                raise ValueError(f"{each.name} must be more than 0, not {value!r}")
 
     @property
     def lenient(self) -> bool:
