@@ -100,7 +100,7 @@ BROKEN = {
         TOGETHER,
         "'stream' is true",
     ),
-    "top logprobs without logprobs": ({"top_logprobs": 0}, "top_logprobs", TOGETHER, "'logprobs' is true"),
+    "top logprobs without logprobs": ({"top_logprobs": 1}, "top_logprobs", TOGETHER, "'logprobs' is true"),
     "top logprobs where logprobs are false": (
         {"top_logprobs": 2, "logprobs": False},
         "top_logprobs",
@@ -224,6 +224,8 @@ TAKEN: dict[str, dict[str, Any]] = {
     "an answer twice": {"messages": [CALLING, ANSWER, ANSWER]},
     "calls of tools that are not offered any more": {"messages": [CALLING, ANSWER], "tools": [G]},
     "a function's answer": {"messages": [HI, {"role": "function", "name": "f", "content": None}]},
+    "no top logprobs, which is the default": {"top_logprobs": 0},
+    "no top logprobs, and no logprobs": {"top_logprobs": 0, "logprobs": False},
     "a stream without options": {"stream": True, "stream_options": None},
     "a stream with options": {"stream": True, "stream_options": {"include_usage": True}},
     "top logprobs": {"top_logprobs": 0, "logprobs": True},

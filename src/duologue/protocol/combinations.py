@@ -226,7 +226,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "top_logprobs",
-        _when("top_logprobs", lambda r: r.top_logprobs is not None and not r.logprobs),
+        _when("top_logprobs", lambda r: r.top_logprobs and not r.logprobs),
         "'{0}' may only be set when 'logprobs' is true.",
     ),
     Rule(
