@@ -580,6 +580,12 @@ def test_a_context_that_does_not_fit_into_memory_is_refused(tmp_path):
     assert "\n" not in caught.value.message
 
 
+def test_more_threads_than_llama_cpp_has_room_for_are_refused(f16):
+    """Before it starts them: it would take the process down."""
+    with pytest.raises(DuologueError, match="at most 512 threads"):
+        LlamaCppEngine(f16, threads=513)
+
+
 def test_what_a_listener_raises_is_not_lost(f16):
     """llama.cpp would take it for the end."""
     binding = Binding(GGUF(f16), Settings(64, 1, threads=1))

@@ -6,6 +6,7 @@ import math
 import os
 from typing import NamedTuple
 
+from ....protocol.errors import DuologueError
 from ..architecture import FEATURES
 from ..gguf import GGUF
 
@@ -17,8 +18,9 @@ MAX_CONTEXT = 2**24
 # How many conversations there is room for at most, where their number is not asked for, and in how much memory.
 DEFAULT_SLOTS = 16
 CACHE_BYTES = 4 * 2**30
-# The most layers that llama.cpp has room for.
+# The most layers, and threads, that llama.cpp has room for.
 MAX_LAYERS = 512
+MAX_THREADS = 512
 # Keys and values are kept as F16.
 VALUE_BYTES = 2
 
@@ -37,8 +39,11 @@ def settings_of(
 ) -> Settings:
     """The settings for a model.
 
-    Raises `GGUFError` for a context that it was not made for, and for numbers that llama.cpp would abort at.
+    Raises `GGUFError` for a context that it was not made for, and for numbers that llama.cpp would abort at,
+    and `DuologueError` for more threads than it has room for.
     """
+    if threads is not None and threads > MAX_THREADS:
+        raise DuologueError(f"llama.cpp computes with at most {MAX_THREADS} threads; give fewer --threads.")
     architecture = file.text("general.architecture")
     if f"{architecture}.context_length" not in file.metadata:
         raise file.error(
