@@ -1,0 +1,133 @@
+"""Clients end to end, over loopback sockets: CPU per chunk, time to the first chunk, memory per open stream."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from . import peers
+from .rounds import Comparison, Measures, compare_all, effort
+from .source import serving
+
+__all__ = ["CLIENTS", "run", "worker"]
+
+RATE = 50  # chunks a second of a paced stream
+LIMIT_S = 600  # for one run of one client
+
+
+class Contestant(NamedTuple):
+    """An environment, a worker, what the worker calls the client, and the modes in which it takes part."""
+
+    environment: str
+    program: str
+    client: str
+    modes: frozenset[str]
+
+
+SYNC, ASYNC, WHOLE = frozenset({"threads"}), frozenset({"asyncio", "uvloop"}), frozenset({"whole"})
+
+CLIENTS: Mapping[str, tuple[Contestant, ...]] = {
+    "duologue": (
+        Contestant("", "client.py", "duologue_sync", SYNC | WHOLE),
+        Contestant("", "client.py", "duologue_async", ASYNC),
+    ),
+    "openai": (
+        Contestant("openai", "client.py", "openai_sync", SYNC | WHOLE),
+        Contestant("openai", "client.py", "openai_async", ASYNC),
+    ),
+    "openai, aiohttp": (Contestant("openai", "client.py", "openai_aiohttp", ASYNC),),
+    "openai-node": (Contestant("node", "client.mjs", "", ASYNC),),
+    "litellm": (
+        Contestant("litellm", "client.py", "litellm_sync", SYNC | WHOLE),
+        Contestant("litellm", "client.py", "litellm_async", ASYNC),
+    ),
+    "floor": (Contestant("", "client.py", "floor", ASYNC),),
+    "raw socket": (Contestant("", "client.py", "raw", ASYNC),),
+}
+
+
+class Case(NamedTuple):
+    """What is read how: streams of a shape, so many chunks of each, a rate (0: all at once), and the budgets."""
+
+    title: str
+    mode: str
+    streams: int
+    shape: str
+    count: int
+    rate: int
+    budgets: Mapping[str, float | None]
+
+
+CASES = (
+    Case("sync, 1 unpaced stream", "threads", 1, "content", 20_000, 0, {"openai": 1 / 10}),
+    Case("sync, 50 paced threads", "threads", 50, "content", 200, RATE, {"openai": 1 / 4}),
+    Case("async, 1 paced stream", "asyncio", 1, "content", 200, RATE, {"openai": None}),
+    Case("async, 100 paced streams", "asyncio", 100, "content", 200, RATE, {"openai": 1 / 5, "openai-node": 1}),
+    Case("uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, {"openai": 1 / 8, "openai-node": 1}),
+    Case("async, 300 paced streams", "asyncio", 300, "content", 100, RATE, {"openai": None}),
+    Case("async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}),
+    Case("uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}),
+    Case("async, tool calls", "asyncio", 20, "tools", 1000, 0, {"openai": None}),
+    Case("async, logprobs", "asyncio", 20, "logprobs", 500, 0, {"openai": None}),
+    Case("async, n=4", "asyncio", 20, "n4", 1000, 0, {"openai": None}),
+)
+
+PACED = {"CPU": "µs per chunk", "first chunk": "ms", "memory": "KiB per open stream"}
+UNPACED = {"CPU": "µs per chunk", "time": "s"}
+
+
+def run() -> Iterator[Comparison]:
+    """Every case, with every client that has its mode."""
+    with serving() as url:
+        for case in CASES:
+            yield from _compare(url, case)
+
+
+def _compare(url: str, case: Case) -> list[Comparison]:
+    count = effort.of(case.count)
+    asked = {"model": f"{case.shape}-{count}-{case.rate}"}
+    units = case.streams * count
+    plotted = case.rate and case.mode == "asyncio"
+    return compare_all(
+        f"client, {case.title}",
+        PACED if case.rate else UNPACED,
+        measures(url, case.mode, case.streams, units, asked),
+        ours="duologue",
+        budgets={"CPU": case.budgets, "first chunk": {"raw socket": None}},
+        floor="floor",
+        rounds=5,
+        plots={"memory": "memory", "first chunk": "first-chunk"} if plotted else {},
+        at=case.streams,
+    )
+
+
+def measures(url: str, mode: str, streams: int, units: int, asked: Mapping[str, Any]) -> dict[str, Measures]:
+    """The measure of each client that has the mode."""
+    job = {"url": url, "mode": mode, "streams": streams, "units": units, "asked": asked}
+    return {
+        name: worker(contestant.environment, contestant.program, {**job, "client": contestant.client})
+        for name, contestants in CLIENTS.items()
+        for contestant in contestants
+        if mode in contestant.modes
+    }
+
+
+def worker(environment: str, program: str, job: Mapping[str, Any]) -> Measures:
+    """Run a worker on a job; it prints its figures. A worker that fails is absent, and its last line says why."""
+
+    def measure() -> Mapping[str, float]:
+        command = peers.command(environment, program)
+        try:
+            done = subprocess.run(
+                command, input=json.dumps(job), capture_output=True, text=True, timeout=LIMIT_S, check=True
+            )
+        except subprocess.TimeoutExpired:
+            raise peers.Absent(f"took longer than {LIMIT_S} s") from None
+        except subprocess.CalledProcessError as error:
+            last = (error.stderr.strip() or f"exit status {error.returncode}").splitlines()[-1]
+            raise peers.Absent(last[:120]) from None
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return measure

@@ -1,0 +1,24 @@
+"""Import and start: from a fresh interpreter to a client that can be called."""
+
+from __future__ import annotations
+
+from .client import worker
+from .rounds import Comparison, compare_all
+
+__all__ = ["run"]
+
+ENVIRONMENTS = {"duologue": "", "openai": "openai", "litellm": "litellm", "nothing": ""}
+UNITS = {"CPU": "ms", "time": "ms", "memory": "MiB of the whole process, peak"}
+
+
+def run() -> list[Comparison]:
+    """Time and memory; an empty program shows what the interpreter takes."""
+    return compare_all(
+        "start",
+        UNITS,
+        {name: worker(where, "start.py", {"client": name}) for name, where in ENVIRONMENTS.items()},
+        ours="duologue",
+        budgets={"CPU": {"openai": 1 / 8}, "time": {"openai": 1 / 8}, "memory": {"openai": None}},
+        floor="nothing",
+        rounds=7,
+    )

@@ -1,0 +1,253 @@
+"""Reads streams with one client, in an environment of its own: `client.py '{"client": ..., ...}'`.
+
+Prints one JSON object: CPU µs of this process for a chunk, ms to the first chunk (the median of the streams),
+KiB of memory for an open stream, and seconds in all. Imports and a first request do not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+WARM_UP = "content-2-0"
+
+
+class Reading:
+    """What the streams of one run have seen."""
+
+    def __init__(self, streams: int, units: int) -> None:
+        self.streams, self.units = streams, units
+        self.firsts: list[float] = []
+        self.resident = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        self.before = resident()
+        self.cpu, self.wall = cpu(), time.perf_counter()
+
+    def first(self, seconds: float) -> None:
+        self.firsts.append(seconds)
+        if len(self.firsts) == self.streams:  # every stream is open now
+            self.resident = resident()
+
+    def report(self) -> dict[str, float]:
+        return {
+            "CPU": (cpu() - self.cpu) / self.units * 1e6,
+            "first chunk": statistics.median(self.firsts) * 1e3,
+            "memory": max(0.0, self.resident - self.before) / self.streams,
+            "time": time.perf_counter() - self.wall,
+        }
+
+
+def cpu() -> float:
+    """User and system time of this process and of its children, in seconds."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def resident() -> float:
+    """The resident memory of this process in KiB."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+    return float(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())]))
+
+
+# --- each client: what makes a request and gives an iterable of chunks -----------------------------------------
+
+
+def openai_sync(url: str) -> Any:
+    import openai
+
+    return openai.OpenAI(base_url=url, api_key="none", max_retries=0).chat.completions.create
+
+
+def openai_async(url: str) -> Any:
+    import openai
+
+    return openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0).chat.completions.create
+
+
+def openai_aiohttp(url: str) -> Any:
+    import openai
+
+    client = openai.AsyncOpenAI(
+        base_url=url, api_key="none", max_retries=0, http_client=openai.DefaultAioHttpClient()
+    )
+    return client.chat.completions.create
+
+
+def duologue_sync(url: str) -> Any:
+    import duologue
+
+    return duologue.Client(base_url=url, api_key="none", max_retries=0).chat.completions.create
+
+
+def duologue_async(url: str) -> Any:
+    import duologue
+
+    return duologue.AsyncClient(base_url=url, api_key="none", max_retries=0).chat.completions.create
+
+
+def litellm_sync(url: str) -> Any:
+    import litellm
+
+    return lambda model, **more: litellm.completion(
+        f"openai/{model}", api_base=url, api_key="none", num_retries=0, **more
+    )
+
+
+def litellm_async(url: str) -> Any:
+    import litellm
+
+    return lambda model, **more: litellm.acompletion(
+        f"openai/{model}", api_base=url, api_key="none", num_retries=0, **more
+    )
+
+
+def floor(url: str) -> Any:
+    """httptools on a bare asyncio protocol, and msgspec: what is done at least."""
+    import httptools
+    import msgspec
+
+    from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
+
+    decode = msgspec.json.Decoder(ChatCompletionChunk).decode
+
+    class Protocol(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.parser = httptools.HttpResponseParser(self)
+            self.ready: asyncio.Queue[Any] = asyncio.Queue()
+
+        def data_received(self, data: bytes) -> None:
+            self.parser.feed_data(data)
+
+        def on_body(self, body: bytes) -> None:
+            for event in body.split(b"\n\n"):
+                if event.startswith(b"data: {"):
+                    with contextlib.suppress(msgspec.DecodeError):  # one that is cut: the floor forgets it
+                        self.ready.put_nowait(decode(event[6:]))
+
+        def on_message_complete(self) -> None:
+            self.ready.put_nowait(None)
+
+    async def create(**request: Any) -> Any:
+        address = urlsplit(url)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Protocol, address.hostname, address.port)
+        body = json.dumps(request).encode()
+        head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
+        transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+
+        async def chunks() -> Any:
+            while (chunk := await protocol.ready.get()) is not None:
+                yield chunk
+            transport.close()
+
+        return chunks()
+
+    return create
+
+
+def raw(url: str) -> Any:
+    """A socket: when its first bytes of an event are there, nobody can have the chunk earlier."""
+
+    async def create(**request: Any) -> Any:
+        address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        body = json.dumps(request).encode()
+        head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
+        writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+
+        async def reads() -> Any:
+            await reader.readuntil(b"data: ")
+            while b"0\r\n\r\n" not in (part := await reader.read(65536)):
+                yield part
+            writer.close()
+
+        return reads()
+
+    return create
+
+
+# --- the two ways to run one -------------------------------------------------------------------------------------
+
+
+def in_threads(create: Any, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+    def read(model: str, tell: Any) -> None:
+        begun = time.perf_counter()
+        for number, _ in enumerate(create(**{**asked, "model": model})):
+            if not number:
+                tell(time.perf_counter() - begun)
+
+    read(WARM_UP, lambda _: None)
+    reading.begin()
+    threads = [threading.Thread(target=read, args=(asked["model"], reading.first)) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+async def in_tasks(make: Any, url: str, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+    create = make(url)
+
+    async def read(model: str, tell: Any) -> None:
+        begun = time.perf_counter()
+        number = 0
+        async for _ in await create(**{**asked, "model": model}):
+            if not number:
+                tell(time.perf_counter() - begun)
+            number += 1
+
+    await read(WARM_UP, lambda _: None)
+    reading.begin()
+    await asyncio.gather(*(read(asked["model"], reading.first) for _ in range(streams)))
+
+
+def whole(create: Any, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+    """Answers that are not streamed, one after the other."""
+    create(**asked)
+    reading.begin()
+    for _ in range(streams):
+        begun = time.perf_counter()
+        assert create(**asked).choices[0].message.content
+        reading.first(time.perf_counter() - begun)
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.read())
+    name, mode, streams = job["client"], job["mode"], job["streams"]
+    asked = {"messages": [{"role": "user", "content": "hello"}], **job["asked"]}
+    make = globals()[name]
+    reading = Reading(streams, job["units"])
+    if mode == "whole":
+        whole(make(job["url"]), {**asked, "stream": False}, streams, reading)
+    elif mode == "threads":
+        in_threads(make(job["url"]), {**asked, "stream": True}, streams, reading)
+    else:
+        work = in_tasks(make, job["url"], {**asked, "stream": True}, streams, reading)
+        if mode == "uvloop":
+            import uvloop
+
+            uvloop.run(work)
+        else:
+            asyncio.run(work)
+    print(json.dumps(reading.report()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # clients that are left open would be waited for
