@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from duologue.client import aio, bulk, events, raw, stream, sync, unread
+from duologue.client import aio, bulk, events, raw, stream, sync, tool_run, unread
 from duologue.client.transports.aiohttp import AiohttpTransport
 from duologue.client.transports.asgi import AsgiTransport, ThreadedAsgiTransport
 from duologue.client.transports.http_client import HttpClientTransport
@@ -30,6 +30,7 @@ TWINS: list[tuple[type, type]] = [
     (bulk.Results, bulk.AsyncResults),
     (events.ChatCompletionStream, events.AsyncChatCompletionStream),
     (events.ChatCompletionStreamManager, events.AsyncChatCompletionStreamManager),
+    (tool_run.ToolRun, tool_run.AsyncToolRun),
     (transport.Transport, transport.AsyncTransport),
     (transport.Response, transport.AsyncResponse),
 ]
@@ -134,6 +135,8 @@ def code(cls: type, method: str) -> str:
         (unread.StreamedResponse, unread.AsyncStreamedResponse, "close"),
         (sync.Completions, aio.AsyncCompletions, "stream"),
         (sync.Completions, aio.AsyncCompletions, "create_many"),
+        (sync.Completions, aio.AsyncCompletions, "parse"),
+        (sync.Completions, aio.AsyncCompletions, "run_tools"),
         (sync.Models, aio.AsyncModels, "list"),
         (sync.Models, aio.AsyncModels, "retrieve"),
         (stream.Stream, stream.AsyncStream, "_more"),
@@ -141,6 +144,9 @@ def code(cls: type, method: str) -> str:
         (stream.Stream, stream.AsyncStream, "get_final_completion"),
         (stream.Stream, stream.AsyncStream, "close"),
         (events.ChatCompletionStream, events.AsyncChatCompletionStream, "until_done"),
+        (events.ChatCompletionStream, events.AsyncChatCompletionStream, "get_final_completion"),
+        (tool_run.ToolRun, tool_run.AsyncToolRun, "until_done"),
+        (tool_run.ToolRun, tool_run.AsyncToolRun, "get_final_completion"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )

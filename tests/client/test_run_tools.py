@@ -565,6 +565,52 @@ def test_leaving_before_the_calls_makes_none(at: str) -> None:
     assert run.messages[-1]["content"].startswith("Error: the call was not made")
 
 
+@pytest.mark.parametrize("at", ["turn", "completion", "tool.call", "tool.result"])
+async def test_leaving_a_loop_that_waits(stream: bool, at: str) -> None:
+    """The tools have been cancelled when the block is left."""
+    ended = 0
+
+    async def hang() -> None:
+        nonlocal ended
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0)
+            ended += 1
+
+    with Script(*[[Call("hang"), Call("shout", {"text": "a"})]][: at != "turn"]) as script:
+        async with AsyncClient(app=create_app(script)) as client:
+            run = client.chat.completions.run_tools(
+                model="script", messages=MESSAGES, tools=[hang, shout], stream=stream
+            )
+            async with run:
+                async for happened in run:
+                    if happened.type == at:
+                        break
+            assert ended == (at == "tool.result")
+    assert run.outcome == "cancelled"
+    calls = [len(message.get("tool_calls", ())) for message in run.messages]
+    assert sum(calls) == [message["role"] for message in run.messages].count("tool")
+
+
+def test_a_run_that_is_being_read_cannot_be_left() -> None:
+    """By a hook of its own, say."""
+
+    def confirm(call: Any) -> bool:
+        runs[0].close()
+        return True
+
+    runs: list[Any] = []
+    with Script(Call("shout", {"text": "a"})) as script, Client(app=create_app(script)) as client:
+        run = client.chat.completions.run_tools(
+            model="script", messages=MESSAGES, tools=[shout], confirm=confirm
+        )
+        runs.append(run)
+        with pytest.raises(DuologueError, match="being read"):
+            run.until_done()
+    assert run.outcome == "failed"
+
+
 async def test_a_cancelled_task_cancels_its_tools() -> None:
     """They are cancelled before the task has ended."""
     begun, ended = asyncio.Event(), False

@@ -118,7 +118,7 @@ def _encode(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     """What JSON has no word for: an answer's message, other answers' objects, models, lazy lists."""
     if isinstance(value, type):
-        raise TypeError(f"{value.__name__} is a class; what it describes must be given as a JSON schema")
+        raise TypeError(f"{value.__name__} is a class; parse() and stream() ask for what it describes")
     if hasattr(value, "to_param"):
         return value.to_param()
     if hasattr(value, "model_dump"):

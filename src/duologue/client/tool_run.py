@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from inspect import isawaitable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar
+from types import AsyncGeneratorType, GeneratorType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 from ..protocol.errors import DuologueError, MaxTurnsError, StreamCancelledError
 from ..protocol.parsing import about
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncToolRun", "ToolRun", "ToolRunEvent", "ToolSettings", "conversation"]
 
 T = TypeVar("T")
+
+BEING_READ = "The run is being read: leave its loop, or cancel its task."
 
 ToolRunEvent: TypeAlias = RunEvent | ChatCompletionStreamEvent[T]
 
@@ -191,7 +193,9 @@ class ToolRun(_Run[T]):
         return self._result()
 
     def close(self) -> None:
-        """Leave the run; does nothing once it has ended."""
+        """Leave the run; does nothing once it has ended. Raises `DuologueError` while another thread reads it."""
+        if cast("GeneratorType[Any]", self._events).gi_running:
+            raise DuologueError(BEING_READ)
         self._events.close()
         if self._turns.outcome is None:
             self._turns.outcome = "cancelled"
@@ -213,7 +217,15 @@ class ToolRun(_Run[T]):
                 answer: Any = None
                 try:
                     if isinstance(step, Ask):
-                        answer = yield from self._ask(step)
+                        asked = self._asked(step)
+                        if settings.stream:
+                            with self._completions.stream(**asked) as stream:
+                                yield from stream
+                                answer = stream.get_final_completion()
+                            if stream.error is not None:  # cut, and `on_truncated` says not to raise it
+                                raise stream.error
+                        else:
+                            answer = self._completions.parse(**asked)
                     elif isinstance(step, Confirm):
                         answer = settings.confirm is None or settings.confirm(step.call)
                     elif isinstance(step, Start):
@@ -241,18 +253,6 @@ class ToolRun(_Run[T]):
             if calls is not None:
                 calls.close()
 
-    def _ask(self, step: Ask) -> Generator[ToolRunEvent[T], None, ParsedChatCompletion[T]]:
-        asked = self._asked(step)
-        if not self._settings.stream:
-            whole: ParsedChatCompletion[T] = self._completions.parse(**asked)
-            return whole
-        with self._completions.stream(**asked) as stream:
-            yield from stream
-            completion: ParsedChatCompletion[T] = stream.get_final_completion()
-        if stream.error is not None:  # cut, and `on_truncated` says not to raise it
-            raise stream.error
-        return completion
-
 
 class AsyncToolRun(_Run[T]):
     """A conversation with tools: an asynchronous iterator over its events, and a context manager.
@@ -266,6 +266,7 @@ class AsyncToolRun(_Run[T]):
         super().__init__(turns, params, settings)
         self._completions = completions
         self._events = self._drive()
+        self._closing = False
 
     async def __aiter__(self) -> AsyncIterator[ToolRunEvent[T]]:
         try:
@@ -289,7 +290,12 @@ class AsyncToolRun(_Run[T]):
         return self._result()
 
     async def close(self) -> None:
-        """Leave the run; does nothing once it has ended."""
+        """Leave the run; does nothing once it has ended. Raises `DuologueError` while another task reads it."""
+        if self._closing:  # the event loop closes a loop that was left, too
+            return
+        if cast("AsyncGeneratorType[Any]", self._events).ag_running:
+            raise DuologueError(BEING_READ)
+        self._closing = True
         await self._events.aclose()
         if self._turns.outcome is None:
             self._turns.outcome = "cancelled"
