@@ -23,8 +23,11 @@ from duologue.protocol.errors import (
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    ContentFilterFinishReasonError,
     DuologueError,
     InternalServerError,
+    LengthFinishReasonError,
+    MaxTurnsError,
     NotFoundError,
     OpenAIError,
     PermissionDeniedError,
@@ -252,6 +255,9 @@ TREE = {
     StreamTimeoutError: StreamTruncatedError,
     APIResponseValidationError: APIError,
     StreamCancelledError: DuologueError,
+    LengthFinishReasonError: DuologueError,
+    ContentFilterFinishReasonError: DuologueError,
+    MaxTurnsError: DuologueError,
 }
 
 
