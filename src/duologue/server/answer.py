@@ -277,7 +277,10 @@ class Answer:
                 if not self._head_sent:
                     await self._send_head()
             self._clear = True
-        await send_body(self._exchange.send, frames, more=more)
+        try:  # as `send_body`, without a coroutine more for each chunk
+            await self._exchange.send({"type": "http.response.body", "body": frames, "more_body": more})
+        except OSError:
+            raise Disconnected from None
         self._sending = False
 
     async def _send_head(self) -> None:

@@ -108,8 +108,10 @@ def check_support(request: ChatRequest, engine: Engine, *, lenient: bool) -> Ver
     """
     verdict = Verdict([], [], [])
     for name in PARAMETERS:
+        if _at_default(name, request):
+            continue
         support = support_of(name, engine)
-        if support in ("native", "inert") or _at_default(name, request):
+        if support in ("native", "inert"):
             continue
         if support == "delegated":
             verdict.delegated.append(name)
