@@ -11,6 +11,7 @@ import pytest
 from duologue import as_engine
 from duologue.engine import Finish, Head, Text, Usage
 from duologue.protocol.checks import decode_request
+from duologue.server import create_app
 from duologue.server.emulate import Emulator
 from support.emulated import answer, both, post, yielding
 
@@ -191,3 +192,42 @@ def test_an_engine_that_never_waits_leaves_the_loop_its_turn():
         assert task.cancelled()
 
     asyncio.run(watch())
+
+
+def test_what_is_there_at_once_goes_out_in_one_piece():
+    """Choices that speak in the same turn of the event loop take one `send` a turn."""
+    sent = []
+
+    async def words(request):
+        for word in "abc":
+            await asyncio.sleep(0)
+            yield word
+
+    async def talk() -> None:
+        body = b'{"model":"words","n":4,"stream":true,"messages":[{"role":"user","content":"x"}]}'
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+        parts = [{"type": "http.request", "body": body}]
+
+        async def receive():
+            if not parts:
+                await asyncio.Event().wait()
+            return parts.pop()
+
+        async def send(message):
+            if message.get("more_body"):
+                sent.append([json.loads(line[6:]) for line in message["body"].decode().split("\n\n") if line])
+
+        await create_app(words)(scope, receive, send)
+
+    asyncio.run(talk())
+    texts = [
+        [
+            choice["delta"]["content"]
+            for chunk in turn
+            for choice in chunk["choices"]
+            if choice["delta"].get("content")
+        ]
+        for turn in sent
+    ]
+    assert texts[:3] == [["a"] * 4, ["b"] * 4, ["c"] * 4]
