@@ -36,7 +36,7 @@ format: $(done)/check ## format the code and fix what can be fixed safely
 	@$(python) -m ruff check --fix
 	@$(python) -m ruff format
 
-bench: $(done)/test ## measure side by side with the peers
+bench: $(done)/bench ## measure side by side with the peers
 	@$(python) -m bench $(ARGS)
 
 interop: $(done)/test ## run the official clients' own tests against the server
@@ -73,7 +73,7 @@ $(model)/.done: models/pocket/recipe/requirements.txt scripts/bootstrap.py
 	@touch $@
 
 # The dependency groups of pyproject.toml.
-$(done)/test $(done)/check $(done)/build: $(done)/serve
+$(done)/test $(done)/check $(done)/build $(done)/bench: $(done)/serve
 	@echo "Installing the dependency group: $(@F)"
 	@$(install) --group $(@F)
 	@touch $@

@@ -1,4 +1,5 @@
-"""Accumulating: the cost of a chunk at a thousand and at a million of them, in process, beside `.stream()` of openai-python.
+"""Accumulating: what a chunk costs in streams of a thousand to a million, in process, beside `.stream()` of openai.
+
 
 A length is compared with the shortest one by running both in the same rounds.
 """
@@ -67,7 +68,7 @@ def _compare(kind: Kind, count: int, shortest: int) -> list[Comparison]:
         ours="duologue",
         budgets={"CPU": budgets},
         rounds=5,
-        plots={"CPU": f"{kind.title} (µs per chunk)"} if kind.peer else {},
+        plots={"CPU": kind.title} if kind.peer else {},
         at=count,
     )
 

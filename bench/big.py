@@ -1,4 +1,4 @@
-"""Big messages: a request with a megabyte of messages and 128 tools, and an answer of 32 000 tokens with logprobs."""
+"""Big messages: a request with a megabyte of messages and 128 tools; 32 000 tokens with logprobs."""
 
 from __future__ import annotations
 
@@ -45,8 +45,15 @@ def _messages() -> list[dict[str, str]]:
 
 def _tools() -> list[dict[str, Any]]:
     field = {"type": "string", "description": "What is looked for."}
-    schema = {"type": "object", "properties": {"query": field, "limit": {"type": "integer"}}, "required": ["query"]}
+    schema = {
+        "type": "object",
+        "properties": {"query": field, "limit": {"type": "integer"}},
+        "required": ["query"],
+    }
     return [
-        {"type": "function", "function": {"name": f"find_{at}", "description": "Finds it.", "parameters": schema}}
+        {
+            "type": "function",
+            "function": {"name": f"find_{at}", "description": "Finds it.", "parameters": schema},
+        }
         for at in range(TOOLS)
     ]

@@ -64,11 +64,19 @@ CASES = (
     Case("sync, 1 unpaced stream", "threads", 1, "content", 20_000, 0, {"openai": 1 / 10}),
     Case("sync, 50 paced threads", "threads", 50, "content", 200, RATE, {"openai": 1 / 4}),
     Case("async, 1 paced stream", "asyncio", 1, "content", 200, RATE, {"openai": None}),
-    Case("async, 100 paced streams", "asyncio", 100, "content", 200, RATE, {"openai": 1 / 5, "openai-node": 1}),
-    Case("uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, {"openai": 1 / 8, "openai-node": 1}),
+    Case(
+        "async, 100 paced streams", "asyncio", 100, "content", 200, RATE, {"openai": 1 / 5, "openai-node": 1}
+    ),
+    Case(
+        "uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, {"openai": 1 / 8, "openai-node": 1}
+    ),
     Case("async, 300 paced streams", "asyncio", 300, "content", 100, RATE, {"openai": None}),
-    Case("async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}),
-    Case("uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}),
+    Case(
+        "async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}
+    ),
+    Case(
+        "uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}
+    ),
     Case("async, tool calls", "asyncio", 20, "tools", 1000, 0, {"openai": None}),
     Case("async, logprobs", "asyncio", 20, "logprobs", 500, 0, {"openai": None}),
     Case("async, n=4", "asyncio", 20, "n4", 1000, 0, {"openai": None}),

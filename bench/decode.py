@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import msgspec
 from openai._models import construct_type
@@ -34,11 +37,12 @@ def run() -> list[Comparison]:
                 "duologue": _timed(_read, known),
                 "duologue, accumulating": _timed(_accumulate, known),
                 "openai": _timed(_peer, known),
-                "msgspec alone": _timed(lambda events: [bare(event[6:-2]) for event in events[:-1]], known),
+                **_bare(known, bare),
             },
             ours="duologue",
             peer="openai",
             budget=1 / 40,
+            floor="msgspec alone",
         ),
         compare(
             "decode, unknown fields",
@@ -47,12 +51,26 @@ def run() -> list[Comparison]:
                 "duologue": _timed(_read, unknown),
                 "duologue, accumulating": _timed(_accumulate, unknown),
                 "openai": _timed(_peer, unknown),
+                **_bare(unknown, bare),
             },
             ours="duologue",
             peer="openai",
             budget=1 / 12,
+            floor="msgspec alone",
         ),
     ]
+
+
+def _bare(events: list[bytes], typed: Callable[[bytes], object]) -> dict[str, Measure]:
+    """The payloads alone: msgspec to types, the others to dicts."""
+    decoders: dict[str, Callable[[bytes], object]] = {"msgspec alone": typed, "json alone": json.loads}
+    if find_spec("orjson") is not None:
+        decoders["orjson alone"] = importlib.import_module("orjson").loads
+    return {name: _timed(_each(decode), events) for name, decode in decoders.items()}
+
+
+def _each(decode: Callable[[bytes], object]) -> Callable[[list[bytes]], object]:
+    return lambda events: [decode(event[6:-2]) for event in events[:-1]]
 
 
 def _timed(work: Callable[[list[bytes]], object], events: list[bytes]) -> Measure:

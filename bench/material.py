@@ -48,7 +48,9 @@ def frames_of(shape: str, count: int) -> list[bytes]:
 def completion(shape: str, count: int) -> bytes:
     """The same as one answer that is not streamed, of text, with or without logprobs."""
     text = "".join(word(at) for at in range(count))
-    scores = {"content": [logprob(at) for at in range(count)], "refusal": None} if shape == "logprobs" else None
+    scores = (
+        {"content": [logprob(at) for at in range(count)], "refusal": None} if shape == "logprobs" else None
+    )
     message = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": scores, "finish_reason": "stop"}
     usage = {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": count + 9}

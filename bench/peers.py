@@ -1,4 +1,4 @@
-"""The peers, each pinned and in an environment of its own under `.bench/`: none can change what another runs on."""
+"""The peers, each pinned and in an environment of its own in `.bench/`, so that none changes another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORKERS = Path(__file__).resolve().parent / "workers"
 # What stands in each environment. The versions are exact: a table says whom it was measured against.
 ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "openai": ("openai[aiohttp]==3.52.0", "uvloop==0.23.0"),
-    "litellm": ("litellm==1.108.0", "uvloop==0.23.0"),
+    "litellm": ("litellm==1.106.0", "uvloop==0.23.0"),
     "fastapi": ("fastapi==0.165.0", "uvicorn==0.54.0", "httptools==0.9.0", "uvloop==0.23.0"),
     "litserve": ("litserve==0.2.19", "httptools==0.9.0", "uvloop==0.23.0"),
     "fastapi-openai-compat": (
@@ -97,7 +97,9 @@ def _install(folder: Path, requirements: tuple[str, ...]) -> None:
 
 
 def _install_node_packages(folder: Path) -> None:
-    (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": {"openai": OPENAI_NODE}}))
+    (folder / "package.json").write_text(
+        json.dumps({"private": True, "dependencies": {"openai": OPENAI_NODE}})
+    )
     npm = (folder / "bin/npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path}

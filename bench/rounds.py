@@ -105,7 +105,7 @@ def compare_all(
     comparisons = []
     for figure, unit in units.items():
         values = {name: [found[figure] for found in founds] for name, founds in samples.items()}
-        limits = {"": None} if figure not in budgets else budgets[figure]
+        limits = budgets.get(figure, {})
         plot = (plots or {}).get(figure, "")
         comparisons.append(
             Comparison(f"{title}, {figure}", unit, values, ours, limits, floor, absent, plot, at)

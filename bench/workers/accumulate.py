@@ -5,6 +5,7 @@ The stream has `count` chunks; short ones are read again and again, so that the 
 
 import json
 import os
+import pathlib
 import resource
 import sys
 import time
@@ -32,11 +33,14 @@ def duologue_flat(blocks):
 
 
 def duologue_structured(blocks):
+    import msgspec
+
     from duologue.client.parsing import asked_for
     from duologue.protocol.events import EventMaker
     from duologue.protocol.read import StreamReader
 
-    reader, maker = StreamReader(accumulate=False), EventMaker(asked_for(dict[str, list[int]], None)[1])
+    form = msgspec.defstruct("Items", [("items", list[int])])
+    reader, maker = StreamReader(accumulate=False), EventMaker(asked_for(form, None)[1])
     for block in blocks:
         for chunk in reader.feed(block):
             maker.take(chunk)
@@ -77,17 +81,21 @@ def blocks_of(frames, count):
     yield word * rest + end
 
 
-def resident():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+def peak():
+    """The most memory that this program has held, in MiB. `ru_maxrss` would be that of what started it, too."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 
 
 job = json.load(sys.stdin)
 work, frames, count = globals()[job["client"]], job["frames"], job["count"]
 work(blocks_of(frames, 2))  # imports
 times = max(1, min(LEAST, job["least"]) // count)
-before, cpu = resident(), time.process_time()
+before, cpu = peak(), time.process_time()
 for _ in range(times):
     work(blocks_of(frames, count))
 spent = (time.process_time() - cpu) / (times * count) * 1e6
-print(json.dumps({"CPU": spent, "memory": resident() - before}), flush=True)
+print(json.dumps({"CPU": spent, "memory": peak() - before}), flush=True)
 os._exit(0)
