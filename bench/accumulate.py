@@ -1,4 +1,4 @@
-"""Accumulating: what a chunk costs in streams of a thousand to a million, in process, beside `.stream()` of openai.
+"""Accumulating: what a chunk costs in streams of a thousand to a million, beside `.stream()` of openai.
 
 
 A length is compared with the shortest one by running both in the same rounds.
@@ -21,7 +21,7 @@ UNITS = {"CPU": "µs per chunk", "memory": "MiB grown"}
 
 
 class Kind(NamedTuple):
-    """What is done with the chunks, of which shape; the peer's worker, and the longest stream it can be asked for."""
+    """What is done with chunks of which shape; the worker of the peer, and its longest stream."""
 
     title: str
     shape: str

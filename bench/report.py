@@ -56,7 +56,7 @@ def keep(suite: str, comparisons: list[Comparison]) -> None:
 
 
 def write() -> None:
-    """Write the page and its plots from the results that are there. Raises `SystemExit` when they are scaled down."""
+    """Write the page and its plots from the results that are there. Raises `SystemExit` for scaled ones."""
     from .__main__ import SUITES
 
     paths = [RESULTS / f"{suite}.json" for suite in SUITES]

@@ -8,7 +8,7 @@ SHORT, CHUNKS = 1, 100
 
 
 async def words(text):
-    """A word for an answer, or `CHUNKS` of them for one that is asked to be long, a turn of the loop before each."""
+    """A word for an answer, or `CHUNKS` of them when asked, each after a turn of the loop."""
     for _ in range(CHUNKS if text == "long" else SHORT):
         await asyncio.sleep(0)
         yield " word"

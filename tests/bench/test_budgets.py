@@ -1,4 +1,4 @@
-"""Budgets as ratios, with margins that a loaded machine keeps: medians of alternating runs, CPU time and no clock."""
+"""Budgets as ratios, with margins that a loaded machine keeps: medians of runs in turn, CPU time."""
 
 from __future__ import annotations
 
