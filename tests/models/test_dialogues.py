@@ -14,7 +14,8 @@ from recipe.faq import FACTS, faq
 from recipe.lines import LINES
 from recipe.marks import LIGHT, unmark
 from recipe.reports import report
-from recipe.tools import offer, others, twice
+from recipe.systems import GIVEN
+from recipe.tools import both, offer, others, twice
 from recipe.trades import NUMBERS
 from recipe.unknown import UNKNOWN, unknown
 from recipe.voice import VALUES, Voice
@@ -84,6 +85,14 @@ def test_other_tools_are_not_asked_for():
         assert len({one.name, *(other.name for other in beside)}) == 1 + len(beside)
         about = [other for other in beside if one.trade.noun and other.trade.noun == one.trade.noun]
         assert not about or one.trade.cue in one.request.lower()
+
+
+def test_two_tools_are_asked_for_one_value():
+    for voice in voices("both"):
+        (one, other), request = both(voice)
+        assert one.name != other.name
+        assert list(one.arguments.values()) == list(other.arguments.values())
+        assert all(str(value) in request for value in one.arguments.values())
 
 
 def test_two_calls_of_one_tool():
@@ -170,6 +179,15 @@ def test_what_is_repeated_was_said():
     for voice in voices("repeat"):
         said, answer = skills.repeat(voice)
         assert answer in said or set(answer.split()) <= set(re.findall(r"[^\s\"'“”`.,!]+", said))
+
+
+def test_what_is_asked_of_a_system_prompt_stands_there():
+    """Every name, number and word of the answer that was drawn; so no answer has to be guessed."""
+    for given in GIVEN:
+        drawn = set(re.findall(r"{.+?}", given["answer"]))
+        assert drawn
+        assert all(drawn <= set(re.findall(r"{.+?}", told)) for told in given["told"])
+        assert all(set(re.findall(r"{.+?}", asked)) <= drawn | {"{nouns}"} for asked in given["asked"])
 
 
 def test_every_fact_can_be_asked_after():
