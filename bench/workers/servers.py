@@ -116,14 +116,20 @@ def fastapi_openai_compat(port):
         return words(messages[-1]["content"])
 
     app = FastAPI()
-    app.include_router(create_chat_completion_router(run_completion=run_completion))
+    app.include_router(
+        create_chat_completion_router(list_models=lambda: ["words"], run_completion=run_completion)
+    )
     uvicorn(app, port)
 
 
 def litserve(port):
     import litserve
 
+    global API  # its workers unpickle it by name
+
     class API(litserve.LitAPI):
+        __qualname__ = "API"
+
         def setup(self, device):
             pass
 
