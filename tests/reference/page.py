@@ -78,8 +78,8 @@ PROFILES = """\
 | a schema to be emulated that cannot be judged | 400 `invalid_json_schema` | is dropped and named |
 | a model that is not there | 404 `model_not_found` | any name is taken |
 
-What is dropped is named in the header `duologue-ignored-params`, by its path; the engine never sees it. Parameters come
-first there; should there be more unknown fields than have room, it ends with their number: `and 12 more`.
+What is dropped is named in the header `duologue-ignored-params`, by its path; the engine never sees it. Parameters
+come first there; should there be more unknown fields than have room, it ends with their number: `and 12 more`.
 
 A stream has no padding unless `stream_options.include_obfuscation` is true. Then each chunk has a field
 `obfuscation` of random characters, which fills what differs between chunks up to a multiple of {block} bytes.

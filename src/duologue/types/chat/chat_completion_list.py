@@ -12,7 +12,7 @@ __all__ = ["ChatCompletionList", "ChatCompletionMessageList"]
 
 
 class _Page(WireObject):
-    """A part of a list. `last_id` is what `after` takes to ask for the next one; both ids are None in an empty one."""
+    """A part of a list. `last_id` is what `after` takes to ask for the next one; both are None in an empty one."""
 
     _nullable = frozenset({"first_id", "last_id"})
 
