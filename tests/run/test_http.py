@@ -116,7 +116,11 @@ def test_of_requests_in_a_row_all_end_when_their_client_vanishes():
 @pytest.mark.parametrize("offer", ["h2c", "websocket"])
 def test_an_offer_of_another_protocol_is_passed_over(offer):
     """The request is answered, its body read; no connection is given to what nobody speaks here."""
-    headers = {"Connection": "Upgrade, HTTP2-Settings", "uPgrade": offer, "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
+    headers = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "uPgrade": offer,
+        "HTTP2-Settings": "AAEAAEAAAAIAAAAB",
+    }
     with run_server(answer) as url:
         assert ask(url, headers=headers, model="answer").status == 200
         assert ask(url, "/models", method="GET", headers=headers).status == 200
