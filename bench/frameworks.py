@@ -73,12 +73,16 @@ def _compare(title: str, units: Mapping[str, str], measured: Mapping[str, Measur
     )
 
 
+def _program(kind: str) -> str:
+    return "litserve_server.py" if kind == "litserve" else "servers.py"
+
+
 @contextlib.contextmanager
 def _server(environment: str, kind: str) -> Iterator[tuple[int, int]]:
     """The server's process and its port. Raises `Absent` when it does not start."""
     with socket.create_server((HOST, 0)) as free:
         port: int = free.getsockname()[1]
-    command = [*peers.command(environment, "servers.py"), kind, str(port)]
+    command = [*peers.command(environment, _program(kind)), kind, str(port)]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True) as process:
         try:

@@ -20,7 +20,7 @@ WORKERS = Path(__file__).resolve().parent / "workers"
 # What stands in each environment. The versions are exact: a table says whom it was measured against.
 ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "openai": ("openai[aiohttp]==3.52.0", "uvloop==0.23.0"),
-    "litellm": ("litellm==1.106.0", "uvloop==0.23.0"),
+    "litellm": ("litellm[mcp]==1.106.0", "uvloop==0.23.0"),
     "fastapi": ("fastapi==0.165.0", "uvicorn==0.54.0", "httptools==0.9.0", "uvloop==0.23.0"),
     "litserve": ("litserve==0.2.19", "httptools==0.9.0", "uvloop==0.23.0"),
     "fastapi-openai-compat": (

@@ -122,29 +122,5 @@ def fastapi_openai_compat(port):
     uvicorn(app, port)
 
 
-def litserve(port):
-    import litserve
-
-    global API  # its workers unpickle it by name
-
-    class API(litserve.LitAPI):
-        __qualname__ = "API"
-
-        def setup(self, device):
-            pass
-
-        async def predict(self, prompt):
-            async for word in words(prompt[-1]["content"]):
-                yield word
-
-        async def encode_response(self, output):
-            async for word in output:
-                yield {"role": "assistant", "content": word}
-
-    api = API(spec=litserve.OpenAISpec(), enable_async=True)
-    server = litserve.LitServer(api, accelerator="cpu", track_requests=False)
-    server.run(port=port, generate_client_file=False, log_level="critical")
-
-
 if __name__ == "__main__":
     globals()[sys.argv[1]](int(sys.argv[2]))
