@@ -36,13 +36,14 @@ def serve_reloading(
         )
     check_address(host, api_key)
     import uvicorn
-    from uvicorn.supervisors import ChangeReload
+
+    from .watch import Watch
 
     # A name, not an app: uvicorn watches files only for what can be loaded again.
     config = uvicorn.Config("duologue.run:serve", reload=True, log_level="warning")
     run = functools.partial(_serve_again, tuple(targets), dict(settings), api_key, profile)
     with listen(host, port) as listener:
-        ChangeReload(config, target=run, sockets=[listener]).run()
+        Watch(config, target=run, sockets=[listener]).run()
 
 
 def _serve_again(
