@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import msgspec
 
@@ -38,8 +38,10 @@ __all__ = [
     "ToolCall",
     "Usage",
     "as_engine",
+    "closing",
 ]
 
+T = TypeVar("T")
 
 # A number of tokens, or an index.
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -257,13 +259,9 @@ async def _answer(function: Callable[[ChatRequest], Any], request: ChatRequest) 
     if isinstance(answer, (str, _Event)):
         yield cast("Event | str", answer)
     elif isinstance(answer, AsyncIterable):
-        iterator = aiter(answer)
-        try:
-            async for event in iterator:
+        async with closing(aiter(answer)) as events:
+            async for event in events:
                 yield event
-        finally:
-            if isinstance(iterator, _Closeable):
-                await iterator.aclose()
     elif isinstance(answer, Iterable) and not isinstance(answer, (Mapping, bytes, bytearray)):
         async with aclosing(iterate_in_thread(answer)) as events:
             async for event in events:
@@ -272,9 +270,15 @@ async def _answer(function: Callable[[ChatRequest], Any], request: ChatRequest) 
         raise TypeError(f"an engine function must yield or return text or events, not {type(answer)!r}")
 
 
-@runtime_checkable
-class _Closeable(Protocol):
-    async def aclose(self) -> None: ...
+@asynccontextmanager
+async def closing(events: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close an engine's iterator at the end, if it can be closed: that is what stops its work."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _is(kind: Callable[[Any], bool], function: Any) -> bool:

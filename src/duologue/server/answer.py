@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from operator import itemgetter
 
-from ..engine import Engine, Event
+from ..engine import Engine, Event, closing
 from ..protocol.codec import encode
 from ..protocol.errors import InternalServerError
 from ..protocol.sse import encode_comment
@@ -217,7 +217,7 @@ class Answer:
     async def _drive(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Run the engine to its end, and give what it makes to `take`."""
         write, clock, loop = self._writer.write, time.monotonic, self._loop
-        async with _closing(self._engine.generate(self._request)) as events:
+        async with _guarded(self._engine.generate(self._request)) as events:
             async for event in events:
                 if self._why is not None:
                     raise self._why
@@ -296,15 +296,11 @@ def _timeout(code: str, message: str) -> InternalServerError:
 
 
 @asynccontextmanager
-async def _closing(events: _Events) -> AsyncIterator[_Events]:
-    """Close the engine's iterator at the end, if it can be closed: that is what stops its work."""
+async def _guarded(events: _Events) -> AsyncIterator[_Events]:
+    """Close the engine's iterator at the end, and let nothing out of it that would end more than this answer."""
     try:
-        try:
+        async with closing(events):
             yield events
-        finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from typing import Any
 
-from ..engine import Engine, Event
+from ..engine import Engine, Event, closing
 from ..types.chat.request import ChatRequest
 
 __all__ = ["Life"]
@@ -83,11 +83,6 @@ class _Started:
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str, None]:
         await self._life.start()
-        events = self._engine.generate(request)
-        try:
+        async with closing(self._engine.generate(request)) as events:
             async for event in events:
                 yield event
-        finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import msgspec
 
-from ...engine import Engine, Event
+from ...engine import Engine, Event, closing
 from ...protocol.write import invalid
 from ...types.chat.request import ChatRequest
 from .count import Tally
@@ -64,7 +64,7 @@ async def _run(
     cut = Cut(plan.stops, plan.limit, index)
     breath_at = time.monotonic() + BREATH_S
     made: list[Event | str] = []
-    async with _closing(engine.generate(request)) as events:
+    async with closing(engine.generate(request)) as events:
         async for event in events:
             made = cut.feed(event)
             if cut.ended:
@@ -109,13 +109,3 @@ def _seeded(plan: Plan, number: int) -> ChatRequest:
         return plan.request
     # It goes round at the limits of the protocol.
     return msgspec.structs.replace(plan.request, seed=(seed + number + 2**63) % 2**64 - 2**63)
-
-
-@asynccontextmanager
-async def _closing(events: AsyncIterator[Event | str]) -> AsyncIterator[AsyncIterator[Event | str]]:
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
