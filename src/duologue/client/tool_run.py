@@ -146,6 +146,11 @@ class _Run(Generic[T]):
             asked["tool_choice"] = "auto"
         return asked
 
+    def _called(self, step: Start) -> AsyncGenerator[Any]:
+        """What comes of the calls of a turn, as each ends."""
+        settings = self._settings
+        return run_jobs(step.jobs, settings.context, limit=self._limit, seconds=settings.tool_timeout)
+
     def _result(self) -> ParsedChatCompletion[T]:
         completion = self.completion
         if completion is None or self.outcome in ("cancelled", "failed"):
@@ -229,11 +234,7 @@ class ToolRun(_Run[T]):
                     elif isinstance(step, Confirm):
                         answer = settings.confirm is None or settings.confirm(step.call)
                     elif isinstance(step, Start):
-                        calls = BlockingCalls(
-                            run_jobs(
-                                step.jobs, settings.context, limit=self._limit, seconds=settings.tool_timeout
-                            )
-                        )
+                        calls = BlockingCalls(self._called(step))
                     elif isinstance(step, Wait):
                         assert calls is not None
                         answer = calls.wait()
@@ -330,9 +331,7 @@ class AsyncToolRun(_Run[T]):
                     elif isinstance(step, Confirm):
                         answer = settings.confirm is None or await _settled(settings.confirm(step.call))
                     elif isinstance(step, Start):
-                        calls = run_jobs(
-                            step.jobs, settings.context, limit=self._limit, seconds=settings.tool_timeout
-                        )
+                        calls = self._called(step)
                     elif isinstance(step, Wait):
                         assert calls is not None
                         answer = await anext(calls)
