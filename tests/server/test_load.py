@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from duologue import create_app
 from duologue.run import run_server
 from support.legal import check_stream
 from support.raw import HI, ask, connect, wait_for
@@ -161,6 +162,48 @@ def test_when_half_of_the_clients_vanish_their_engines_stop(kind):
             more = (run.made - run.made_when_left) * 100
             assert late < 0.5 or more < 65_536
             assert kind != "awaits" or run.made - run.made_when_left <= 1 + late / 0.01
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"stop": "zz"}, id="stop"),
+        pytest.param({"n": 2}, id="n"),
+        pytest.param({"response_format": {"type": "json_object"}}, id="held-back"),
+    ],
+)
+async def test_busy_engines_share_the_time_until_the_loop_has_its_turn(fields):
+    """Ten of them together take about one `breath`, whatever the server does over what they yield."""
+    runs: list[Run] = []
+    app = create_app(endless(runs, "busy"), breath=0.01)
+    body = json.dumps({"model": "busy", "stream": True, "messages": [HI], **fields}).encode()
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+
+    async def ask_app() -> None:
+        messages = [{"type": "http.request", "body": body}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            pass
+
+        await app(dict(scope), receive, send)
+
+    asking = [asyncio.ensure_future(ask_app()) for _ in range(10)]
+    turns = []
+    while len(turns) < 15:
+        begun = time.thread_time()
+        await asyncio.sleep(0)
+        if len(runs) == 10 * fields.get("n", 1):
+            turns.append(time.thread_time() - begun)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    # By the processor's time, which other programs take no part of; without sharing it is ten breaths.
+    assert sorted(turns)[len(turns) // 2] < 0.04
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")

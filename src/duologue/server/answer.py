@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from ..protocol.sse import encode_comment
 from ..protocol.write import ChunkWriter, Together, collector, invalid
 from ..types.chat.request import ChatRequest
 from .asgi import Disconnected, send_body, send_head
+from .breath import Breath
 from .emulate import Emulator
 from .exchange import Exchange
 
@@ -43,24 +43,6 @@ _Events = AsyncIterator[Event | str] | AsyncIterator[Event | str | Together]
 _Due = tuple[float, Callable[[], Awaitable[None]]]
 
 
-class _Loop:
-    """How answers share an event loop: whose event came last, and how many have stepped back."""
-
-    def __init__(self) -> None:
-        self.last: Answer | None = None
-        self.stepped_back = 0
-
-
-class _Here(threading.local):
-    """The event loop of this thread."""
-
-    def __init__(self) -> None:
-        self.loop = _Loop()
-
-
-_here = _Here()
-
-
 class Answer:
     """Runs `engine` for one request and sends what it makes."""
 
@@ -71,6 +53,7 @@ class Answer:
         request: ChatRequest,
         writer: ChunkWriter,
         headers: Mapping[str, str],
+        breath: Breath,
     ) -> None:
         self._exchange = exchange
         self._engine = engine
@@ -86,8 +69,7 @@ class Answer:
         self._begun = self._sent_at = self._given_at = time.monotonic()
         self._turn = asyncio.Lock()
         self._clear = False  # the head is sent, and the attendant is not inside send()
-        self._loop = _here.loop
-        self._breath_at = 0.0
+        self._breath = breath
 
     async def run(self) -> None:
         """Answer. Raises what the engine raised, as long as it can still become a status, and `Disconnected`."""
@@ -102,8 +84,7 @@ class Answer:
                 raise
             raise Disconnected from None  # in the middle of the last words
         finally:
-            if self._loop.last is self:
-                self._loop.last = None
+            self._breath.end()
             for helper in helpers:
                 helper.cancel()
             for _ in range(self._cancels):
@@ -216,7 +197,8 @@ class Answer:
 
     async def _drive(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Run the engine to its end, and give what it makes to `take`."""
-        write, clock, loop = self._writer.write, time.monotonic, self._loop
+        write, clock = self._writer.write, time.monotonic
+        breath, loop = self._breath, self._breath.loop
         async with _guarded(self._engine.generate(self._request)) as events:
             async for event in events:
                 if self._why is not None:
@@ -226,11 +208,14 @@ class Answer:
                 if frames:
                     self._sent_at = now
                     await take(frames)
-                if loop.last is not self:  # others had their turn
-                    loop.last = self
-                    self._breath_at = now + self._options.breath
-                elif now > self._breath_at:
-                    await self._breathe()
+                # As `Breath.due`, without a call for each chunk.
+                if loop.last is not breath:
+                    loop.last = breath
+                    breath.at = now + breath.every
+                elif now > breath.at:
+                    await breath.take()
+                    if self._why is not None:
+                        raise self._why
 
     def _last_words(self, error: BaseException) -> bytes:
         """The end of a stream whose engine ended with `error`, which is raised where it can still be a status."""
@@ -250,23 +235,6 @@ class Answer:
                 headers={"retry-after": "1"},
             )
         return error
-
-    async def _breathe(self) -> None:
-        """Give the event loop its turn.
-
-        An engine that never waits would otherwise starve every other request, and its own cancellation. Where
-        several are like that they share the time, so that the loop's turn comes as soon as with one.
-        """
-        loop = self._loop
-        loop.stepped_back += 1
-        try:
-            await asyncio.sleep(0)
-        finally:
-            loop.stepped_back -= 1
-        if self._why is not None:
-            raise self._why
-        loop.last = self
-        self._breath_at = time.monotonic() + self._options.breath / (1 + loop.stepped_back)
 
     # --- the wire ---
 

@@ -14,6 +14,7 @@ from ..protocol.write import ChunkWriter
 from ..types.chat.request import ChatRequest
 from .admission import read_body
 from .answer import Answer
+from .breath import Breath
 from .emulate import Emulator
 from .exchange import Exchange
 from .options import ServerOptions
@@ -33,20 +34,23 @@ async def create(app: App, exchange: Exchange, _: str) -> None:
     served = app.models.find(request.model, lenient=lenient)
     verdict = check_support(request, served.engine, lenient=lenient)
     own = served.life.over(served.engine)
-    engine = _emulated(own, request, verdict, app.options) if verdict.emulated else own
+    breath = Breath(app.options.breath)
+    engine = _emulated(own, request, verdict, app.options, breath) if verdict.emulated else own
     headers = {}
     if verdict.delegated:
         headers["duologue-delegated-params"] = ", ".join(verdict.delegated)
     if ignored or verdict.dropped:
         headers[IGNORED] = listed([*ignored, *verdict.dropped])
-    await Answer(exchange, engine, request, _writer(request), headers).run()
+    await Answer(exchange, engine, request, _writer(request), headers, breath).run()
 
 
-def _emulated(engine: Engine, request: ChatRequest, verdict: Verdict, options: ServerOptions) -> Emulator:
+def _emulated(
+    engine: Engine, request: ChatRequest, verdict: Verdict, options: ServerOptions, breath: Breath
+) -> Emulator:
     """The engine with the rest of the parameters done over it; lenient, without those that cannot be."""
     while True:
         try:
-            return Emulator(engine, request, verdict.emulated, max_fanout=options.max_fanout)
+            return Emulator(engine, request, verdict.emulated, max_fanout=options.max_fanout, breath=breath)
         except BadRequestError as error:
             name = (error.param or "").partition(".")[0]
             if not options.lenient or getattr(request, name, None) is None:

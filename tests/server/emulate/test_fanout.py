@@ -12,6 +12,7 @@ from duologue import as_engine
 from duologue.engine import Finish, Head, Text, Usage
 from duologue.protocol.checks import decode_request
 from duologue.server import create_app
+from duologue.server.breath import Breath
 from duologue.server.emulate import Emulator
 from support.emulated import answer, both, post, yielding
 
@@ -183,8 +184,13 @@ def test_an_engine_that_never_waits_leaves_the_loop_its_turn():
     async def watch() -> None:
         body = b'{"model":"busy","n":2,"messages":[{"role":"user","content":"x"}]}'
         request, _ = decode_request(body)
-        events = Emulator(as_engine(busy), request, ["n"], max_fanout=2).generate(request)
-        task = asyncio.ensure_future(anext(events))
+        emulator = Emulator(as_engine(busy), request, ["n"], max_fanout=2, breath=Breath(0.01))
+
+        async def take() -> None:
+            async for _ in emulator.generate(request):
+                pass
+
+        task = asyncio.ensure_future(take())
         for _ in range(3):
             await asyncio.sleep(0.001)
         task.cancel()

@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, Collection
 from ...engine import Engine, Event
 from ...protocol.write import Together
 from ...types.chat.request import ChatRequest
+from ..breath import Breath
 from .choice import MAX_RETRIES, make_choice
 from .count import Tally
 from .fanout import merged
@@ -32,18 +33,19 @@ __all__ = ["MAX_RETRIES", "Emulator"]
 class Emulator:
     """An engine for one request: `engine`, and the parameters in `names` done over it.
 
-    It makes no more than `max_fanout` choices.
+    It makes no more than `max_fanout` choices. `breath` is that of the task which takes its events.
 
     Raises `BadRequestError` for what cannot be emulated, and `InternalServerError`, a 501, where that takes a
     library which is not installed.
     """
 
     def __init__(
-        self, engine: Engine, request: ChatRequest, names: Collection[str], *, max_fanout: int
+        self, engine: Engine, request: ChatRequest, names: Collection[str], *, max_fanout: int, breath: Breath
     ) -> None:
         self.models = engine.models
         self.supports = engine.supports
         self._engine = engine
+        self._breath = breath
         # Functions are mapped to tools: an engine that honours `tool_choice` needs no check of it.
         trusted = {"function_call"} if engine.supports.get("tool_choice") == "native" else set()
         self._plan = make_plan(request, frozenset(names) - trusted, max_fanout)
@@ -51,5 +53,12 @@ class Emulator:
     def generate(self, request: ChatRequest) -> AsyncGenerator[Event | str | Together, None]:
         """The answer; its usage comes last."""
         tally = Tally(request, self._plan.choices)
-        choices = [make_choice(self._engine, self._plan, index, tally) for index in range(self._plan.choices)]
-        return choices[0] if len(choices) == 1 else merged(choices)
+        if self._plan.choices == 1:
+            return make_choice(self._engine, self._plan, 0, tally, self._breath)
+        breaths = [Breath(self._breath.every) for _ in range(self._plan.choices)]
+        return merged(
+            [
+                (make_choice(self._engine, self._plan, index, tally, breath), breath)
+                for index, breath in enumerate(breaths)
+            ]
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -12,11 +11,12 @@ import msgspec
 from ...engine import Engine, Event, closing
 from ...protocol.write import invalid
 from ...types.chat.request import ChatRequest
+from ..breath import Breath
 from .count import Tally
 from .cut import Cut
 from .plan import Made, Plan
 
-__all__ = ["BREATH_S", "MAX_HELD_EVENTS", "MAX_HELD_TEXT", "MAX_RETRIES", "make_choice"]
+__all__ = ["MAX_HELD_EVENTS", "MAX_HELD_TEXT", "MAX_RETRIES", "make_choice"]
 
 # How many further runs there are for a choice that does not pass.
 MAX_RETRIES = 2
@@ -25,24 +25,28 @@ MAX_HELD_EVENTS = 1_000_000
 MAX_HELD_TEXT = 32 * 1024 * 1024
 # How often a choice that is held back shows that its engine is at work.
 SIGN_S = 0.1
-# After how much time of an engine that never waits the event loop gets its turn.
-BREATH_S = 0.010
+# What stands for an event of which nothing is let out yet: the engine is at work, and may need a breath.
+_SIGN = ("",)
 
 
-def make_choice(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event | str, None]:
+def make_choice(
+    engine: Engine, plan: Plan, index: int, tally: Tally, breath: Breath
+) -> AsyncGenerator[Event | str, None]:
     """The events of the choice at `index`. Each run is added to `tally`."""
     if plan.checks:
-        return _checked(engine, plan, index, tally)
+        return _checked(engine, plan, index, tally, breath)
     return _run(engine, _seeded(plan, index), plan, index, tally, last=True)
 
 
-async def _checked(engine: Engine, plan: Plan, index: int, tally: Tally) -> AsyncGenerator[Event | str, None]:
+async def _checked(
+    engine: Engine, plan: Plan, index: int, tally: Tally, breath: Breath
+) -> AsyncGenerator[Event | str, None]:
     """The first of several runs that passes the checks."""
     fault: str | None = None
     for number in range(1 + MAX_RETRIES):
         request = _seeded(plan, index + number * plan.choices)
         events: list[Event | str] = []
-        async with aclosing(_hold(_run(engine, request, plan, index, tally), events)) as signs:
+        async with aclosing(_hold(_run(engine, request, plan, index, tally), events, breath)) as signs:
             async for sign in signs:
                 yield sign
         made = Made.of(events)
@@ -62,18 +66,14 @@ async def _run(
     `last` says that there will be no other for this choice.
     """
     cut = Cut(plan.stops, plan.limit, index)
-    breath_at = time.monotonic() + BREATH_S
     made: list[Event | str] = []
     async with closing(engine.generate(request)) as events:
         async for event in events:
             made = cut.feed(event)
             if cut.ended:
                 break
-            for each in made:
+            for each in made or _SIGN:
                 yield each
-            if time.monotonic() > breath_at:
-                await asyncio.sleep(0)
-                breath_at = time.monotonic() + BREATH_S
         else:
             made = cut.finish()
     tally.add(cut.usage, cut.limit, cut.reasoning_tokens, whole=not cut.ended)
@@ -82,20 +82,25 @@ async def _run(
 
 
 async def _hold(
-    events: AsyncGenerator[Event | str, None], held: list[Event | str]
+    events: AsyncGenerator[Event | str, None], held: list[Event | str], breath: Breath
 ) -> AsyncGenerator[str, None]:
     """Put all events of a run into `held`; now and then, yield nothing: the run is alive."""
     size = 0
     sign_at = time.monotonic() + SIGN_S
     async with aclosing(events):
         async for event in events:
+            now = time.monotonic()
+            if breath.due(now):
+                await breath.take()
+            if now > sign_at:
+                yield ""
+                sign_at = now + SIGN_S
+            if not event:
+                continue
             held.append(event)
             size += len(event) if isinstance(event, str) else _size(event)
             if len(held) > MAX_HELD_EVENTS or size > MAX_HELD_TEXT:
                 raise invalid("more than is held back until it is checked")
-            if time.monotonic() > sign_at:
-                yield ""
-                sign_at = time.monotonic() + SIGN_S
 
 
 def _size(event: Event) -> int:

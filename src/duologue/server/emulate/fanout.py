@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ...engine import Event, Head
 from ...protocol.write import Together
+from ..breath import Breath
 
 __all__ = ["MAX_AHEAD", "merged"]
 
@@ -15,13 +17,15 @@ __all__ = ["MAX_AHEAD", "merged"]
 MAX_AHEAD = 64
 
 
-async def merged(choices: Sequence[AsyncGenerator[Event | str, None]]) -> AsyncGenerator[Together, None]:
+async def merged(
+    choices: Sequence[tuple[AsyncGenerator[Event | str, None], Breath]],
+) -> AsyncGenerator[Together, None]:
     """The events of all choices as they come, those that are there together.
 
-    Each choice runs in a task of its own, from its begin to its end.
+    Each choice runs in a task of its own, from its begin to its end, and has breaths of its own.
     """
     meeting: _Meeting = _Meeting(len(choices))
-    tasks = [asyncio.ensure_future(_pump(choice, meeting)) for choice in choices]
+    tasks = [asyncio.ensure_future(_pump(choice, breath, meeting)) for choice, breath in choices]
     try:
         while True:
             while meeting.events:
@@ -56,7 +60,7 @@ class _Meeting:
         self.room = asyncio.Event()
 
 
-async def _pump(choice: AsyncGenerator[Event | str, None], meeting: _Meeting) -> None:
+async def _pump(choice: AsyncGenerator[Event | str, None], breath: Breath, meeting: _Meeting) -> None:
     try:
         async with aclosing(choice):
             async for event in choice:
@@ -71,6 +75,8 @@ async def _pump(choice: AsyncGenerator[Event | str, None], meeting: _Meeting) ->
                 while len(meeting.events) >= MAX_AHEAD:
                     meeting.room.clear()
                     await meeting.room.wait()
+                if breath.due(time.monotonic()):
+                    await breath.take()
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
         if task is None or task.cancelling():
