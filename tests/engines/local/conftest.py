@@ -14,7 +14,10 @@ import pytest
 
 from duologue.engine import Event, Finish, Text, Usage
 from duologue.engines.local import LocalEngine, default_engine
+from duologue.engines.local.answer import answer, decode
 from duologue.engines.local.model import Model
+from duologue.engines.local.worker import Aside
+from duologue.engines.local.worker import Ask as Question
 from duologue.types.chat.request import ChatRequest
 from support.gguf_writer import F32, LETTERS, ModelFile
 
@@ -84,6 +87,27 @@ def ask(pocket: LocalEngine) -> Ask:
         return Answer([event async for event in pocket.generate(request_of(messages, **parameters))])
 
     return ask
+
+
+def steps_of(model: Model, request: ChatRequest) -> int:
+    """How often the model has to compute for an answer, the prompt apart."""
+    turns = answer(model, request, fingerprint="")
+    count, made = 0, next(turns, None)
+    while made is not None:
+        if isinstance(made, Question):
+            count += 1
+            (logits,) = decode(model.weights(), [made.question])
+            made = turns.send(logits)
+        elif isinstance(made, Aside):
+            made = turns.send(made.work())
+        else:
+            made = next(turns, None)
+    return count
+
+
+@pytest.fixture(scope="session")
+def count_steps() -> Callable[[Model, ChatRequest], int]:
+    return steps_of
 
 
 # --- model files -----------------------------------------------------------------------------------------

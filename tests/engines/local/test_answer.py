@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import duologue_pocket
 import numpy as np
 import openai
 import pytest
 
 from duologue.engine import Finish, Reasoning, Text, ToolArguments, ToolCall, Usage
-from duologue.engines.local import default_engine
+from duologue.engines.local import LocalEngine, default_engine
+from duologue.engines.local.gguf import GGUF
+from duologue.engines.local.prediction import MAX_DRAFT
+from duologue.engines.local.tokenizer import Tokenizer
 from duologue.run import run_server
 
 SCHEMA = {
@@ -71,6 +75,59 @@ async def test_a_prediction_changes_no_constrained_answer(ask):
         prediction = {"type": "content", "content": plain.text[:30] + '", "age": 31}'}
         answer = await ask("Who are you?", seed=seed, prediction=prediction, **asked)
         assert (answer.text, answer.reasons) == (plain.text, plain.reasons)
+
+
+FIXED = {
+    "type": "object",
+    "properties": {"thing": {"const": 'the thin, "thick" thing 4.25'}, "unit": {"enum": ["metre"]}},
+    "required": ["thing", "unit"],
+    "additionalProperties": False,
+}
+FIXED_FORMAT = {"type": "json_schema", "json_schema": {"name": "thing", "schema": FIXED, "strict": True}}
+
+
+@pytest.mark.parametrize("temperature", [0, 2])
+async def test_forced_text_is_in_the_tokenizers_own_tokens(pocket, plan, tmp_path, make_request, temperature):
+    """Not in others that spell the same: so says a trained model, and one that would say anything."""
+    plan.metadata["llama.context_length"] = 256
+    for engine, path in ((pocket, duologue_pocket.path()), (None, plan.write(tmp_path))):
+        engine = engine or LocalEngine(path)
+        request = make_request(
+            "Hello", response_format=FIXED_FORMAT, temperature=temperature, seed=1, logprobs=True
+        )
+        events = [event async for event in engine.generate(request)]
+        await engine.close()
+        said = [event for event in events if isinstance(event, Text)]
+        text = "".join(event.text for event in said)
+        assert json.loads(text) == {"thing": 'the thin, "thick" thing 4.25', "unit": "metre"}
+        tokenizer = Tokenizer(GGUF(path))
+        own = [tokenizer.pieces[token] for token in tokenizer.encode(text)]
+        assert [bytes(entry.bytes) for event in said for entry in event.logprobs] == own
+        assert events[-1].completion_tokens == len(own)
+
+
+async def test_forced_text_obeys_stop_and_limit(ask, model):
+    whole = (await ask("Hello", response_format=FIXED_FORMAT)).text
+    tokens = [model.tokenizer.pieces[token].decode() for token in model.tokenizer.encode(whole)]
+    for limit in (1, 2, 16, 17, 18, len(tokens) - 1):
+        cut = await ask("Hello", response_format=FIXED_FORMAT, max_tokens=limit)
+        assert (cut.text, cut.reasons, cut.usage[1]) == ("".join(tokens[:limit]), ["length"], limit)
+    stopped = await ask("Hello", response_format=FIXED_FORMAT, stop="thick")
+    before = whole.partition("thick")[0]
+    assert (stopped.text, stopped.reasons) == (before, ["stop"])
+    assert len("".join(tokens[: stopped.usage[1] - 1])) < len(before + "thick")
+
+
+async def test_a_forced_call_takes_few_steps(ask, model, make_request, count_steps):
+    """What the grammar leaves no choice about is read in one go, and counted token by token."""
+    tools = [{"type": "function", "function": {"name": "ping_the_other_host"}}]
+    asked = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False, "temperature": 2}
+    answer = await ask("Hello", **asked)
+    (call,) = [event for event in answer.events if isinstance(event, ToolCall)]
+    assert (call.name, answer.reasons) == ("ping_the_other_host", ["tool_calls"])
+    inner = model.tokenizer.encode('\n{"name": "ping_the_other_host", "arguments": {}}\n')
+    assert answer.usage[1] == len(inner) + 2
+    assert count_steps(model, make_request("Hello", **asked)) == -(-answer.usage[1] // (MAX_DRAFT + 1))
 
 
 async def test_a_constrained_answer_may_be_cut_off(ask):

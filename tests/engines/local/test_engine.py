@@ -17,9 +17,6 @@ import pytest
 from duologue._version import __version__
 from duologue.engine import Engine, Finish, Head, Text, Usage
 from duologue.engines.local import LocalEngine, default_engine
-from duologue.engines.local.answer import answer as answer_turns
-from duologue.engines.local.answer import decode
-from duologue.engines.local.worker import Aside, Ask
 from duologue.protocol.errors import BadRequestError, InternalServerError
 
 STORY = "Write some random sentences."
@@ -329,28 +326,12 @@ async def test_each_choice_has_the_prediction(ask):
     assert answer.usage[1] - rejected(answer)[1] == plain.usage[1]
 
 
-def steps(model, request) -> int:
-    """How often the model has to compute for an answer, the prompt apart."""
-    turns = answer_turns(model, request, fingerprint="")
-    count, made = 0, next(turns)
-    while made is not None:
-        if isinstance(made, Ask):
-            count += 1
-            (logits,) = decode(model.weights(), [made.question])
-            made = turns.send(logits)
-        elif isinstance(made, Aside):
-            made = turns.send(made.work())
-        else:
-            made = next(turns, None)
-    return count
-
-
-async def test_a_right_prediction_saves_most_of_the_steps(ask, model, make_request):
+async def test_a_right_prediction_saves_most_of_the_steps(ask, model, make_request, count_steps):
     plain = await ask("What is Duologue?", temperature=0)
     prediction = {"type": "content", "content": plain.text}
-    assert steps(model, make_request("What is Duologue?", temperature=0)) == plain.usage[1]
+    assert count_steps(model, make_request("What is Duologue?", temperature=0)) == plain.usage[1]
     assert (
-        steps(model, make_request("What is Duologue?", temperature=0, prediction=prediction))
+        count_steps(model, make_request("What is Duologue?", temperature=0, prediction=prediction))
         < plain.usage[1] / 3
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +147,11 @@ class Constraint:
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         allowed = np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
         return self._numbers.bound(self._tail, allowed)
+
+    def forced(self) -> Sequence[int]:
+        """The tokens that must come next, in the tokenizer's own spelling; none where there is a choice."""
+        forced: list[int] = self._matcher.compute_ff_tokens()
+        return forced
 
     def mask(self, logits: NDArray[Any]) -> None:
         """Set the logits of tokens that may not come next to minus infinity, in place [V].

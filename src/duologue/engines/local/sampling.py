@@ -6,7 +6,7 @@ constraint, the temperature, `top_p`, the draw. Log probabilities are the model'
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -163,6 +163,10 @@ class Mask(Protocol):
         """Whether nothing may follow but the end."""
         ...
 
+    def forced(self) -> Sequence[int]:
+        """The tokens that must come next; none where there is a choice."""
+        ...
+
     def mask(self, logits: Logits) -> None:
         """Set the logits of what may not come next to minus infinity."""
         ...
@@ -200,6 +204,11 @@ class Sampler:
     def done(self) -> bool:
         """Whether the constraint leaves nothing more to say."""
         return self._constraint is not None and self._constraint.done
+
+    @property
+    def forced(self) -> Sequence[int]:
+        """What the constraint leaves no choice about: the next picks, in order."""
+        return () if self._constraint is None else self._constraint.forced()
 
     def pick(self, logits: Logits) -> int:
         """The next token's id. Raises `FloatingPointError` where the logits are not finite."""
