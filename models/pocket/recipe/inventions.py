@@ -61,7 +61,7 @@ def relatives(voice: Voice) -> tuple[Trade, Trade, str]:
     words = _words(voice, None)
     other = words | {"a": words["b"], "A": words["B"], "b": words["a"], "B": words["A"]}
     parameters = tuple(
-        parameter for parameter in _parameters(voice, pattern, words) if not parameter.optional
+        parameter for parameter in _parameters(voice, pattern, words) if not parameter.added
     )
     request = _spoken(voice.pick(pattern.both), words)
     return _trade(voice, pattern, words, parameters), _trade(voice, pattern, other, parameters), request

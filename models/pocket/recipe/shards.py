@@ -21,7 +21,7 @@ __all__ = ["CONTEXT", "EARLY", "Shard", "make_shard", "render", "tokenizer"]
 
 CONTEXT = 2048
 # Dialogues in a shard; the first shards hold more copying.
-DIALOGUES = 6000
+DIALOGUES = 3000
 EARLY = 8
 # What a token counts for: nothing, a part of a prompt, an answer, a part of one that counts lightly.
 NOTHING, PROMPT, ANSWER, LIGHT = 0, 1, 2, 3

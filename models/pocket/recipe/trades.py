@@ -30,19 +30,20 @@ class Parameter:
     """One parameter: names to choose from, a kind of value, and what may describe it.
 
     Where it is optional, `said` are the additions to a request that give it, and {} is the value; `flags` are
-    those of a flag, with what they mean.
+    additions with the value that they mean. One that is given `always` is given by an addition, too.
     """
 
     names: str
     kind: str
     about: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
-    flags: tuple[tuple[str, bool], ...] = ()
+    flags: tuple[tuple[str, bool | str], ...] = ()
     options: tuple[str, ...] = ()
+    always: bool = False
 
     @property
-    def optional(self) -> bool:
-        """Whether a request may leave it out."""
+    def added(self) -> bool:
+        """Whether it is no part of a request, but added to it."""
         return bool(self.said or self.flags)
 
 
@@ -52,6 +53,7 @@ class Trade:
 
     `pairs` are requests for two calls at once. One that is made up is about a `noun`, and what a request for it
     has and no other about this noun is the `cue`. The `meaning` is the value of a flag, which every request gives.
+    An action has its field of `life`.
     """
 
     names: tuple[str, ...]
@@ -65,16 +67,17 @@ class Trade:
     noun: str = ""
     cue: str = ""
     meaning: bool | None = None
+    life: str = ""
 
     @property
     def needed(self) -> list[Parameter]:
-        """The parameters that every request gives."""
-        return [parameter for parameter in self.parameters if not parameter.optional]
+        """The parameters whose values stand in every request."""
+        return [parameter for parameter in self.parameters if not parameter.added]
 
     @property
     def numbers(self) -> list[Parameter]:
         """Those of them that are numbers."""
-        return [parameter for parameter in self.needed if parameter.kind in (*NUMBERS, "decimal")]
+        return [one for one in self.needed if one.kind in (*NUMBERS, "decimal") or one.kind.endswith("#")]
 
 
 def _read() -> tuple[Trade, ...]:

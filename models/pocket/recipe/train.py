@@ -37,9 +37,9 @@ CHECKPOINT = BUILD / "checkpoint.pt"
 # Tokens in a batch of one process; dialogues times length squared, which bounds the memory of attention.
 BATCH_TOKENS = 4096
 BATCH_SQUARES = 2**22
-# Peak rates of the two optimizers; the share of the time in which they rise, and at the end fall.
+# Peak rates of the two optimizers; the share of the time in which they rise.
 MUON_RATE, ADAM_RATE = 0.01, 2.5e-3
-RISE, FALL = 0.01, 0.7
+RISE = 0.01
 # One prompt token in so many is learned, too, with this weight: it teaches the language.
 PROMPT_SHARE, PROMPT_WEIGHT = 0.06, 0.15
 # What a token that a schema dictates counts for.
@@ -58,12 +58,13 @@ def main() -> None:
     """Train until the time is over."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=90)
+    arguments.add_argument("--fall", type=float, default=0.7, help="share of the time in which rates fall")
     arguments.add_argument("--processes", type=int, default=PROCESSES)
     options = arguments.parse_args()
     tokenizer(BUILD)
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        rest = (options.processes, options.minutes * 60, f"file://{folder}/meeting")
+        rest = (options.processes, options.minutes * 60, options.fall, f"file://{folder}/meeting")
         workers = [context.Process(target=_work, args=(rank, *rest)) for rank in range(options.processes)]
         for worker in workers:
             worker.start()
@@ -75,19 +76,19 @@ def main() -> None:
         )
 
 
-def _work(rank: int, size: int, budget: float, meeting: str) -> None:
+def _work(rank: int, size: int, budget: float, fall: float, meeting: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)
-    Training(budget, rank, size).run()
+    Training(budget, fall, rank, size).run()
     distributed.destroy_process_group()
 
 
 class Training:
     """The network, its optimizers, and how far it has come."""
 
-    def __init__(self, budget: float, rank: int, size: int) -> None:
-        self.budget, self.rank, self.size = budget, rank, size
+    def __init__(self, budget: float, fall: float, rank: int, size: int) -> None:
+        self.budget, self.fall, self.rank, self.size = budget, fall, rank, size
         self.sizes = Sizes()
         self.network = Network(self.sizes)
         # Products take as long either way; what lies between them takes half the time.
@@ -181,7 +182,7 @@ class Training:
     def _rate(self) -> float:
         done = self.spent / self.budget
         warm = min(1.0, (self.warm + 1) / WARM_STEPS)
-        return min(warm, max(done / RISE, 0.02), max(0.0, (1 - done) / FALL))
+        return min(warm, max(done / RISE, 0.02), max(0.0, (1 - done) / self.fall))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one shard after the other, and repeating runs among the first ones."""

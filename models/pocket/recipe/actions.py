@@ -1,0 +1,84 @@
+"""Tools put together from what they do and what else may be said of it (actions.toml, fields.toml)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from .fields import FIELDS, draw
+from .lists import table
+from .trades import RESULTS, Parameter, Trade
+from .voice import Voice
+
+__all__ = ["ACTIONS", "Action", "act"]
+
+VALUE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
+# How many fields a tool has beside the values that every request for it holds.
+WORD = "{w}"
+MORE = (0, 1, 1, 2, 2, 2, 3, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a tool does: its names and descriptions, what asks for it, and the fields that may be said with it."""
+
+    life: str
+    names: tuple[str, ...]
+    about: tuple[str, ...]
+    requests: tuple[str, ...]
+    values: tuple[Parameter, ...]
+    fields: tuple[str, ...]
+
+
+def _read(life: str, block: str) -> Action:
+    head, requests, fields = (*block.split("\n"), "")[:3]
+    names, about = head.split(" | ")
+    values: dict[str, Parameter] = {}
+
+    def value(match: re.Match[str]) -> str:
+        kind, called = match[1], match[2]
+        if called is None:
+            made = replace(FIELDS.get(kind, Parameter(kind, kind)), said=(), flags=())
+        elif "|" in kind:
+            made = Parameter(called, "enum", options=tuple(kind.split("|")))
+        else:
+            made = Parameter(called, kind)
+        values.setdefault(match[0], made)
+        return f"{{{list(values).index(match[0])}}}"
+
+    forms = tuple(VALUE.sub(value, form) for form in requests.split("; "))
+    return Action(
+        life, tuple(names.split()), tuple(about.split("; ")), forms, tuple(values.values()), tuple(fields.split())
+    )
+
+
+ACTIONS = [
+    _read(life, block.strip("\n"))
+    for life, text in table("actions").items()
+    for block in text.split("\n\n")
+    if block.strip()
+]
+
+
+def act(voice: Voice, life: str = "") -> Trade:
+    """A tool of this field of life, or of any: a request gives some of its fields always, others now and then."""
+    action: Action = voice.random.choice([one for one in ACTIONS if not life or one.life == life])
+    count = min(voice.random.choice(MORE), len(action.fields))
+    if not action.values:
+        count = max(1, count)
+    names = voice.random.sample(action.fields, min(count, len(action.fields)))
+    if voice.chance(0.2):
+        names.append(WORD if voice.chance(0.7) else voice.pick(list(FIELDS)))
+    fields = {field.names.split()[0]: field for field in (draw(voice, name) for name in names)}
+    more = [replace(field, always=voice.chance(0.55)) for field in fields.values()]
+    if more and not action.values:  # a request says at least one thing
+        more[0] = replace(more[0], always=True)
+    voice.random.shuffle(more)
+    return Trade(
+        names=action.names,
+        about=action.about,
+        requests=action.requests,
+        results=RESULTS,
+        parameters=(*action.values, *more),
+        life=action.life,
+    )
