@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,9 +19,16 @@ from click.testing import CliRunner, Result
 from duologue import BadRequestError, Client
 from duologue._version import __version__
 from duologue.cli import main
+from duologue.cli._terminal import printable
 from duologue.run import run_server
 
 COMMAND = [sys.executable, "-m", "duologue"]
+# A process started in the background of a shell inherits that SIGINT is ignored; a user's does not.
+HEEDING = [
+    sys.executable,
+    "-c",
+    "from signal import *; signal(SIGINT, default_int_handler); from duologue.cli import main; main()",
+]
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
@@ -48,12 +56,20 @@ def slow_url() -> Iterator[str]:
 
 
 def test_version_and_help() -> None:
-    """`--version` names the version; the help of every command has examples."""
+    """`--version` names the version; the help of every command has examples and drives no terminal."""
     assert run("--version").output == f"duologue, version {__version__}\n"
-    for command in ([], ["chat"], ["serve"], ["models"]):
+    for command in ([], *([name] for name in main.commands)):
         result = run(*command, "--help")
         assert result.exit_code == 0
-        assert "duologue " in result.output
+        assert "  duologue " in result.output
+        assert result.output == printable(result.output)
+
+
+def test_the_list_of_commands_is_read_whole() -> None:
+    """No line of it is cut on a terminal of usual width."""
+    _, _, commands = run("--help").output.partition("Commands:")
+    assert len(commands.split("\n")) == len(main.commands) + 2
+    assert "..." not in commands
 
 
 def test_chat_answers_in_process_and_says_who_answers() -> None:
@@ -68,6 +84,28 @@ def test_chat_takes_the_prompt_from_a_pipe() -> None:
     """`-`, or no prompt and no terminal, reads standard input."""
     assert run("chat", "-", stdin="Hello").stdout.strip()
     assert run("chat", stdin="Hello").stdout.strip()
+
+
+def test_an_empty_prompt_is_not_sent() -> None:
+    """An empty argument, or nothing from a pipe, is wrong usage."""
+    for result in (run("chat", ""), run("chat", "-", stdin=" \n"), run("chat", stdin="")):
+        assert result.exit_code == 2
+        assert "The prompt is empty." in result.stderr
+        assert result.stdout == ""
+
+
+def test_bytes_that_are_no_text_do_not_end_a_chat() -> None:
+    """Neither in the argument nor from a pipe: the rest of the prompt is sent."""
+
+    def parrot(request):
+        return request.messages[-1].text
+
+    with run_server(parrot) as url:
+        command = [*COMMAND, "chat", "--base-url", url]
+        typed = subprocess.run([*command, b"gr\xfc\xdfe"], capture_output=True, timeout=30)
+        piped = subprocess.run(command, input=b"gr\xfc\xdfe", capture_output=True, timeout=30)
+    assert (typed.returncode, typed.stdout) == (0, b"gr??e\n")
+    assert (piped.returncode, piped.stdout.decode()) == (0, "gr\ufffd\ufffde\n")
 
 
 def test_models_in_process_and_of_an_endpoint(slow_url: str) -> None:
@@ -113,6 +151,7 @@ def test_an_unknown_model_is_an_error(slow_url: str) -> None:
     result = run("chat", "Hi", "--model", "nobody", "--base-url", slow_url)
     assert result.exit_code == 1
     assert "The model 'nobody' does not exist" in result.stderr
+    assert result.stdout == ""
 
 
 def started(line: str) -> str:
@@ -122,10 +161,18 @@ def started(line: str) -> str:
 
 
 def test_serve_prints_where_and_stops_on_a_signal(tmp_path: Path) -> None:
-    """`--port 0` takes a free port, a file of the current folder is served, SIGTERM ends it cleanly."""
-    (tmp_path / "my_agent.py").write_text("def answer(request):\n    return 'from a file'\n")
+    """`--port 0` takes a free port, a file of the current folder is served, SIGTERM ends it cleanly.
+
+    How many threads the user's own numpy takes is left to it.
+    """
+    agent = "import os\n\ndef answer(request):\n    return os.environ.get('OPENBLAS_NUM_THREADS', 'unset')\n"
+    (tmp_path / "my_agent.py").write_text(agent)
     server = subprocess.Popen(
-        [*COMMAND, "serve", "my_agent:answer", "--port", "0"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        [*COMMAND, "serve", "my_agent:answer", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"},
     )
     with server:
         assert server.stdout is not None
@@ -137,7 +184,7 @@ def test_serve_prints_where_and_stops_on_a_signal(tmp_path: Path) -> None:
         server.send_signal(signal.SIGTERM)
         status = server.wait(10)
     assert line.startswith("Serving answer at http://127.0.0.1:")
-    assert completion.text == "from a file"
+    assert completion.text == "unset"
     assert status in (0, -signal.SIGTERM)
 
 
@@ -160,11 +207,8 @@ def test_the_key_may_come_from_the_environment() -> None:
 
 def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     """An interrupted answer stands on the terminal, and the exit status says that it was interrupted."""
-    # A process started in the background of a shell inherits that SIGINT is ignored; a user's does not.
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = f"{heeding}; from duologue.cli import main; main()"
     chat = subprocess.Popen(
-        [sys.executable, "-c", command, "chat", "Count", "--base-url", slow_url],
+        [*HEEDING, "chat", "Count", "--base-url", slow_url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -180,6 +224,21 @@ def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     assert "what came is kept" in notes
     assert "Traceback" not in notes
     assert chat.returncode == 130
+
+
+@pytest.mark.parametrize("command", [["chat", "Hi"], ["models"]], ids=lambda command: command[0])
+def test_ctrl_c_while_a_server_is_silent(command: list[str]) -> None:
+    """The wait ends at once, with one line and the same exit status."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        waiting = subprocess.Popen(
+            [*HEEDING, *command, "--base-url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        with waiting, silent.accept()[0] as connection:
+            assert connection.recv(1)  # the request has come: the command waits for its answer
+            waiting.send_signal(signal.SIGINT)
+            shown, notes = waiting.communicate(timeout=10)
+    assert (waiting.returncode, shown, notes) == (130, "", "\nInterrupted.\n")
 
 
 def test_what_a_server_says_cannot_drive_the_terminal() -> None:

@@ -5,14 +5,13 @@ Commands parse and call; what they call lives elsewhere.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
 from .._version import __version__
 from ..protocol.errors import DuologueError
-from ._terminal import printable
+from ._terminal import INTERRUPTED, printable
 from .batch import batch
 from .chat import chat
 from .models import models
@@ -22,13 +21,16 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """Shows this package's errors as one line, and anything else as the bug it is."""
+    """Shows this package's errors and Ctrl-C as one line, and anything else as the bug it is."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except DuologueError as error:
             raise click.ClickException(printable(str(error))) from None
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,9 +45,6 @@ def main() -> None:
     Talk to any endpoint:            duologue chat --base-url http://127.0.0.1:8000/v1
     Ask for a file of requests:      duologue batch in.jsonl out.jsonl
     """
-    # A small model gains nothing from more threads, and loses much to them on a busy machine. This process is
-    # ours to decide for; numpy reads it when it is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 main.add_command(chat)

@@ -1,8 +1,11 @@
-"""Text of others on the user's terminal."""
+"""What all commands do alike at the user's terminal."""
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["INTERRUPTED", "printable"]
+
+# The conventional exit status of a program that Ctrl-C ended.
+INTERRUPTED = 130
 
 # Control characters but newline and tab, and the marks that turn the direction of writing: what a model or a
 # server writes must neither drive the terminal nor show something else than it says.

@@ -17,6 +17,7 @@ from ..protocol.dialect import RULES
 from ..protocol.errors import APIConnectionError, AuthenticationError, DuologueError
 from ._endpoint import endpoint
 from ._journal import Journal, lines_of
+from ._terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from ..client.bulk import BulkResult
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["batch"]
 
-# The exit statuses besides those of click: 1 for what stops the whole run, 2 for wrong usage.
+# An exit status besides those of click: 1 for what stops the whole run, 2 for wrong usage.
 SOME_FAILED = 3
-INTERRUPTED = 130
 
 MAX_RETRIES = 5  # some fifteen seconds: long enough for a server to be started anew
 MAX_UNANSWERED = 20  # so many requests in a row without an answer: the server is gone
@@ -42,12 +42,14 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
+    short_help="Ask for a file of requests, and write a file of results.",
     epilog="""\b
 Examples:
   duologue batch in.jsonl out.jsonl --base-url http://127.0.0.1:8000/v1
   duologue batch in.jsonl out.jsonl --errors failed.jsonl --max-concurrency 64
   duologue batch in.jsonl out.jsonl --retry-failed
   duologue batch in.jsonl out.jsonl --model pocket     with the built-in model
+
 \b
 Exit status:
   0    every line has its completion
@@ -55,7 +57,7 @@ Exit status:
   2    wrong usage
   3    every line was asked, and some failed
   130  interrupted; the same command goes on
-"""
+""",
 )
 @click.argument("requests", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("results", type=FILE)

@@ -9,7 +9,7 @@ import click
 
 from ..protocol.errors import DuologueError
 from ._endpoint import endpoint
-from ._terminal import printable
+from ._terminal import INTERRUPTED, printable
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["chat"]
 
-# The conventional exit status of a program that Ctrl-C ended.
-INTERRUPTED = 130
-
 
 @click.command(
+    short_help="Ask one question, or hold a conversation.",
     epilog="""\b
 Examples:
   duologue chat "Hello"                     one answer from the built-in model
   duologue chat                             a conversation; Ctrl-D ends it
   duologue chat "Hi" --base-url http://127.0.0.1:8000/v1
   git diff | duologue chat -                the prompt from a pipe
-"""
+""",
 )
 @click.argument("prompt", required=False)
 @click.option("--model", help="The model to ask; the endpoint's first one unless given.")
@@ -40,14 +38,16 @@ def chat(prompt: str | None, model: str | None, base_url: str | None) -> None:
     Ctrl-C stops an answer and keeps what came. PROMPT `-` is read from standard input.
     """
     if prompt == "-" or (prompt is None and not sys.stdin.isatty()):
-        prompt = sys.stdin.read()
+        prompt = sys.stdin.buffer.read().decode(sys.stdin.encoding, "replace")
+    if prompt is not None and not prompt.strip():
+        raise click.UsageError("The prompt is empty.")
     with endpoint(base_url) as client:
         name = model or _first_model(client)
         where = f"at {base_url}" if base_url else "in this process"
         click.echo(printable(f"{name} answers, {where}."), err=True)
         if prompt is None:
             _converse(client, name)
-        elif not _answer(client, name, [{"role": "user", "content": prompt}])[1]:
+        elif not _answer(client, name, [{"role": "user", "content": _utf8(prompt)}])[1]:
             sys.exit(INTERRUPTED)
 
 
@@ -66,7 +66,7 @@ def _converse(client: Client, model: str) -> None:
         except click.Abort:  # Ctrl-D, or Ctrl-C at the prompt
             click.echo(err=True)
             return
-        messages.append({"role": "user", "content": question})
+        messages.append({"role": "user", "content": _utf8(question)})
         try:
             answer, _ = _answer(client, model, messages)
             messages.append({"role": "assistant", "content": answer})
@@ -87,10 +87,16 @@ def _answer(client: Client, model: str, messages: list[ChatCompletionMessagePara
     except KeyboardInterrupt:
         whole = False
     finally:
-        click.echo()
+        if any(parts):
+            click.echo()
     if not whole:
         click.echo("(stopped; what came is kept)", err=True)
     return "".join(parts), whole
+
+
+def _utf8(text: str) -> str:
+    """`text` without what stands for bytes that were no text, which no request can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _show(text: str) -> None:

@@ -11,11 +11,12 @@ __all__ = ["models"]
 
 
 @click.command(
+    short_help="List the models of an endpoint.",
     epilog="""\b
 Examples:
   duologue models
   duologue models --base-url http://127.0.0.1:8000/v1
-"""
+""",
 )
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="The endpoint to ask.")
 def models(base_url: str | None) -> None:

@@ -17,6 +17,7 @@ AT_LEAST_0, AT_LEAST_1 = click.IntRange(min=0), click.IntRange(min=1)
 
 
 @click.command(
+    short_help="Serve models and functions as an endpoint.",
     epilog="""\b
 Examples:
   duologue serve                            the built-in model, offline
@@ -28,7 +29,7 @@ Examples:
                                             several models on one endpoint
   duologue serve echo --port 0              repeats what it is told, on a free port
   duologue serve --host 0.0.0.0 --api-key "$KEY"
-"""
+""",
 )
 @click.argument("targets", metavar="[[NAME=]TARGET]...", nargs=-1)
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")

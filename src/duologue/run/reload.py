@@ -10,7 +10,7 @@ from typing import Any
 
 from ..protocol.errors import DuologueError
 from ..server import Profile
-from .serving import check_address, listen, make_app, run_app
+from .serving import NEEDS_EXTRA, check_address, listen, make_app, run_app
 from .target import is_module_target, load_targets
 
 __all__ = ["serve_reloading"]
@@ -35,9 +35,12 @@ def serve_reloading(
             "--reload is for code of yours: duologue serve my_agent:answer --reload. Nothing else here can change."
         )
     check_address(host, api_key)
-    import uvicorn
+    try:
+        import uvicorn
 
-    from .watch import Watch
+        from .watch import Watch
+    except ImportError:
+        raise DuologueError(NEEDS_EXTRA) from None
 
     # A name, not an app: uvicorn watches files only for what can be loaded again.
     config = uvicorn.Config("duologue.run:serve", reload=True, log_level="warning")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
+    "NEEDS_EXTRA",
     "check_address",
     "listen",
     "make_app",
@@ -41,6 +42,8 @@ BLOCK_GRACE = 1
 
 # How long `run_server` waits for its server to come up, in seconds.
 START_TIMEOUT = 30
+
+NEEDS_EXTRA = "Serving needs more packages: pip install 'duologue[serve]'"
 
 
 def serve(
@@ -182,7 +185,7 @@ def _server(app: App, *, log_level: str, grace: int) -> uvicorn.Server:
 
         from .http import HttpProtocol
     except ImportError:
-        raise DuologueError("Serving needs more packages: pip install 'duologue[serve]'") from None
+        raise DuologueError(NEEDS_EXTRA) from None
     config = uvicorn.Config(
         app,
         log_level=log_level,
