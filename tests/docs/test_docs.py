@@ -20,7 +20,8 @@ from duologue.run import run_server
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#]+)\)")
+LINK = re.compile(r"\]\(([^)#]*)#?([^)]*)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8000/v1"  # where the pages say that the built-in model is served
 
 # Commands that run until they are stopped, take files, or set the whole project up: other tests run them.
@@ -71,12 +72,32 @@ def test_commands_are_those_of_the_command_line(page: Path, served: str) -> None
             assert result.exit_code == 0, result.output
 
 
+def links(page: Path) -> list[tuple[Path, str]]:
+    """What a page links to in the project: the file, and the name of a heading in it or nothing."""
+    found = LINK.findall(page.read_text("utf-8"))
+    return [((page.parent / file).resolve() if file else page, at) for file, at in found if "://" not in file]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link names a file of the project."""
-    for target in LINK.findall(page.read_text("utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+    """Every relative link names a file of the project, and a heading that is in it."""
+    for target, anchor in links(page):
+        assert target.exists(), target
+        if anchor:
+            headings = HEADING.findall(target.read_text("utf-8"))
+            assert anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
+
+
+def test_every_page_can_be_found() -> None:
+    """From the README, by following links."""
+    found = set[Path]()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in PAGES and page not in found:
+            found.add(page)
+            ahead += [target for target, _ in links(page)]
+    assert sorted(set(PAGES) - found) == []
 
 
 def test_the_tree_of_errors_is_the_real_one() -> None:
