@@ -479,13 +479,21 @@ def test_llama_cpp_encodes_as_we_do(f16):
     binding.close()
 
 
-def sentence_piece(folder: Path) -> Path:
+def sentence_piece(folder: Path, user_defined: Sequence[str] = ()) -> Path:
     """A model whose vocabulary is SentencePiece's, with a token for each byte."""
     model = tiny_model("llama", style="llama3", tied=True)
     words = ["\u2581", "\u2581he", "ll", "o", "he", "l", "\u2581hell", "h", "e", "user", "\n"]
     specials = ["<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>"]
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *words, *specials]
-    kinds = [2, 3, 3, *[6] * 256, *[1] * len(words), *[3] * len(specials)]
+    tokens = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *words,
+        *specials,
+        *user_defined,
+    ]
+    kinds = [2, 3, 3, *[6] * 256, *[1] * len(words), *[3] * len(specials), *[4] * len(user_defined)]
     metadata = {key: value for key, value in model.metadata.items() if not key.startswith("tokenizer.")}
     model.metadata = metadata | {
         "tokenizer.ggml.model": "llama",
@@ -512,6 +520,39 @@ async def test_a_sentence_piece_model_answers(tmp_path, ask):
     listed = await ask(engine, "hello", max_tokens=4, logprobs=True)
     assert len(entries(listed)) <= 4
     await engine.close()
+
+
+@pytest.mark.parametrize("temperature", [0, 2])
+async def test_a_sentence_piece_model_keeps_to_a_schema(tmp_path, ask, temperature):
+    """Its tokenizer puts a space in front of every text; what it is made to say has none."""
+    engine = LlamaCppEngine(sentence_piece(tmp_path), threads=1)
+    schema = {
+        "type": "object",
+        "properties": {"hello": {"const": "hello hell"}, "he": {"enum": ["o", "he"]}},
+        "required": ["hello", "he"],
+        "additionalProperties": False,
+    }
+    asked = {"response_format": json_schema(schema), "temperature": temperature, "seed": 1, "logprobs": True}
+    said = await ask(engine, "hello", **asked)
+    await engine.close()
+    assert json.loads(texts(said)[0])["hello"] == "hello hell"
+    assert reasons(said) == ["stop"]
+    pieces = [entry.token for entry in entries(said)]
+    assert "".join(pieces) == texts(said)[0]
+    assert " hell" in pieces
+
+
+def test_a_sentence_piece_text_is_written_whole(tmp_path):
+    """A tag in it, which is no tag there, makes no space either."""
+    model = sentence_piece(tmp_path, user_defined=("<hello>",))
+    file = GGUF(model)
+    binding = Binding(file, Settings(256, 1, threads=1), listening=True)
+    bound = BoundVocabulary(file, binding.tokenize)
+    for text in ("hello", " he", "a<hello>hello <hello>", "\n\n<hello>", "{é", ""):
+        assert bound.decode(bound.encode_inside(text)) == text.encode(), text
+        assert bound.decode(bound.encode(text)) in ((" " + text).encode(), b""), text
+        assert bound.special["<hello>"] not in bound.encode(text)
+    binding.close()
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------

@@ -206,9 +206,9 @@ class _Tokens:
                     part if isinstance(part, str) else self._tokenizer.pieces[part].decode("utf-8", "replace")
                 )
             else:
-                ids += [*self._tokenizer.encode(plain), part]
+                ids += [*self._tokenizer.encode_inside(plain), part]
                 plain = ""
-        return ids + self._tokenizer.encode(plain)
+        return ids + self._tokenizer.encode_inside(plain)
 
 
 def _llguidance() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .gguf import GGUF
 
@@ -68,7 +68,11 @@ class Vocabulary(ABC):
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in which nothing is a control token."""
 
-    def decode(self, ids: list[int]) -> bytes:
+    def encode_inside(self, text: str) -> list[int]:
+        """The ids of a text that goes on behind another one: they stand for its bytes, and for no more."""
+        return self.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> bytes:
         """The bytes of the ids."""
         return b"".join(self.pieces[i] for i in ids)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from ..gguf import GGUF
 from ..vocabulary import BYTE, NORMAL, Vocabulary, any_of, spelled_bytes
@@ -13,6 +14,8 @@ __all__ = ["BoundVocabulary"]
 
 # What SentencePiece has for a space, and how a token for a single byte is named.
 SPACE = "\u2581"
+# A character that is merged with no other, and the most tokens that it takes with the space in front of it.
+EDGE, MAX_EDGE = "\x01", 3
 BYTE_NAME = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # Texts up to this many characters are remembered, so many of them: what templates write comes again and again.
 MEMO_LENGTH = 256
@@ -40,19 +43,33 @@ class BoundVocabulary(Vocabulary):
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in which nothing is a control token."""
-        ids: list[int] = []
-        for part in self._harmless(text):
-            ids += self._remembered(part) if len(part) <= MEMO_LENGTH else self._tokenize(part)
-        return ids
+        parts = self._harmless(text)
+        first = [token for part in parts[:1] for token in self._encode(part)]
+        return first + [token for part in parts[1:] for token in self._encode_inside(part)]
 
-    def _harmless(self, text: str) -> Iterator[str]:
+    def encode_inside(self, text: str) -> list[int]:
+        """The ids of a text that goes on behind another one: they stand for its bytes, and for no more."""
+        return [token for part in self._harmless(text) for token in self._encode_inside(part)]
+
+    def _encode(self, part: str) -> Sequence[int]:
+        return self._remembered(part) if len(part) <= MEMO_LENGTH else self._tokenize(part)
+
+    def _encode_inside(self, part: str) -> Sequence[int]:
+        """As `_encode`, without the space that SentencePiece puts in front of a text."""
+        spelled = part.encode("utf-8", "replace")
+        plain = self._encode(part)
+        if self.decode(plain) == spelled:
+            return plain
+        behind_edge = self._encode(EDGE + part)
+        cuts = (behind_edge[start:] for start in range(1, MAX_EDGE + 1))
+        return next((ids for ids in cuts if self.decode(ids) == spelled), plain)
+
+    def _harmless(self, text: str) -> list[str]:
         """The text in parts that spell no tag: llama.cpp finds user-defined tokens in any text."""
-        start = 0
-        while found := self._tags.search(text, start):
-            yield text[start : found.start() + 1]
-            start = found.start() + 1
-        if start < len(text):
-            yield text[start:]
+        starts = [0]
+        while found := self._tags.search(text, starts[-1]):
+            starts.append(found.start() + 1)
+        return [text[start:end] for start, end in zip_longest(starts, starts[1:]) if text]
 
 
 def _sentence_piece(text: str, kind: int) -> bytes:
