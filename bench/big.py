@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .client import measures
+from .client import RARELY, measures
 from .rounds import Comparison, compare_all, effort
 from .source import serving
 
@@ -14,27 +14,27 @@ __all__ = ["run"]
 MESSAGES, MESSAGE_BYTES = 100, 10_000
 TOOLS = 128
 TOKENS = 32_000
-REQUESTS = 10
 
 
 def run() -> Iterator[Comparison]:
     """CPU per request, one after the other."""
     long = {"model": "content-10-0", "messages": _messages(), "tools": _tools()}
     scored = {"model": f"logprobs-{effort.of(TOKENS)}-0", "logprobs": True, "top_logprobs": 5}
-    cases: Mapping[str, Mapping[str, Any]] = {
-        f"1 MB of messages, {TOOLS} tools": long,
-        f"{TOKENS} tokens with logprobs": scored,
+    cases: Mapping[str, tuple[Mapping[str, Any], int]] = {
+        f"1 MB of messages, {TOOLS} tools": (long, 20),
+        f"{TOKENS} tokens with logprobs": (scored, 3),
     }
     with serving() as url:
-        for title, asked in cases.items():
-            requests = effort.of(REQUESTS)
+        for title, (asked, count) in cases.items():
+            requests = effort.of(count)
             yield from compare_all(
                 f"big, {title}",
                 {"CPU": "µs per request"},
                 measures(url, "whole", requests, requests, asked),
                 ours="duologue",
-                budgets={"CPU": {"openai": None}},
+                beside=("openai",),
                 rounds=5,
+                rarely=RARELY,
             )
 
 

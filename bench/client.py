@@ -14,7 +14,9 @@ from .source import serving
 __all__ = ["CLIENTS", "run", "worker"]
 
 RATE = 50  # chunks a second of a paced stream
-LIMIT_S = 600  # for one run of one client
+OVER_S = 1.0  # paced streams begin one after another over this time
+LIMIT_S = 300  # for one run of one client
+RARELY = {"litellm": 2}  # rounds of those that take long
 
 
 class Contestant(NamedTuple):
@@ -49,7 +51,7 @@ CLIENTS: Mapping[str, tuple[Contestant, ...]] = {
 
 
 class Case(NamedTuple):
-    """What is read how: streams of a shape, so many chunks of each, a rate (0: all at once), and the budgets."""
+    """What is read how: streams of a shape, so many chunks of each, a rate (0: all at once)."""
 
     title: str
     mode: str
@@ -57,29 +59,25 @@ class Case(NamedTuple):
     shape: str
     count: int
     rate: int
-    budgets: Mapping[str, float | None]
+    rounds: int
+    over: float = OVER_S
 
 
+# Those that a budget names have more rounds.
 CASES = (
-    Case("sync, 1 unpaced stream", "threads", 1, "content", 20_000, 0, {"openai": 1 / 10}),
-    Case("sync, 50 paced threads", "threads", 50, "content", 200, RATE, {"openai": 1 / 4}),
-    Case("async, 1 paced stream", "asyncio", 1, "content", 200, RATE, {"openai": None}),
-    Case(
-        "async, 100 paced streams", "asyncio", 100, "content", 200, RATE, {"openai": 1 / 5, "openai-node": 1}
-    ),
-    Case(
-        "uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, {"openai": 1 / 8, "openai-node": 1}
-    ),
-    Case("async, 300 paced streams", "asyncio", 300, "content", 100, RATE, {"openai": None}),
-    Case(
-        "async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}
-    ),
-    Case(
-        "uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, {"openai": 1 / 10, "openai-node": 1}
-    ),
-    Case("async, tool calls", "asyncio", 20, "tools", 1000, 0, {"openai": None}),
-    Case("async, logprobs", "asyncio", 20, "logprobs", 500, 0, {"openai": None}),
-    Case("async, n=4", "asyncio", 20, "n4", 1000, 0, {"openai": None}),
+    Case("sync, 1 unpaced stream", "threads", 1, "content", 20_000, 0, 5),
+    Case("sync, 50 paced threads", "threads", 50, "content", 200, RATE, 5),
+    Case("async, 1 paced stream", "asyncio", 1, "content", 100, RATE, 3),
+    Case("async, 10 paced streams", "asyncio", 10, "content", 100, RATE, 3),
+    Case("async, 100 paced streams", "asyncio", 100, "content", 200, RATE, 5),
+    Case("uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, 5),
+    Case("async, 300 paced streams", "asyncio", 300, "content", 100, RATE, 3),
+    Case("async, 100 streams in one instant", "asyncio", 100, "content", 50, RATE, 3, 0),
+    Case("async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, 5),
+    Case("uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, 5),
+    Case("async, tool calls", "asyncio", 20, "tools", 1000, 0, 3),
+    Case("async, logprobs", "asyncio", 20, "logprobs", 500, 0, 3),
+    Case("async, n=4", "asyncio", 20, "n4", 1000, 0, 3),
 )
 
 PACED = {"CPU": "µs per chunk", "first chunk": "ms", "memory": "KiB per open stream"}
@@ -96,24 +94,33 @@ def run() -> Iterator[Comparison]:
 def _compare(url: str, case: Case) -> list[Comparison]:
     count = effort.of(case.count)
     asked = {"model": f"{case.shape}-{count}-{case.rate}"}
-    units = case.streams * count
-    plotted = case.rate and case.mode == "asyncio"
+    plotted = case.rate and case.mode == "asyncio" and case.over
+    plots = {"first chunk": "client-first-chunk"} if plotted else {}
+    if plotted and case.streams > 1:  # of one stream it is less than pages can show
+        plots["memory"] = "client-memory"
     return compare_all(
         f"client, {case.title}",
         PACED if case.rate else UNPACED,
-        measures(url, case.mode, case.streams, units, asked),
+        measures(url, case.mode, case.streams, case.streams * count, asked, _over(case)),
         ours="duologue",
-        budgets={"CPU": case.budgets, "first chunk": {"raw socket": None}},
+        beside=("openai",),
         floor="floor",
-        rounds=5,
-        plots={"memory": "memory", "first chunk": "first-chunk"} if plotted else {},
+        rounds=case.rounds,
+        rarely=RARELY,
+        plots=plots,
         at=case.streams,
     )
 
 
-def measures(url: str, mode: str, streams: int, units: int, asked: Mapping[str, Any]) -> dict[str, Measures]:
-    """The measure of each client that has the mode."""
-    job = {"url": url, "mode": mode, "streams": streams, "units": units, "asked": asked}
+def _over(case: Case) -> float:
+    return case.over * effort.scale if case.rate else 0.0
+
+
+def measures(
+    url: str, mode: str, streams: int, units: int, asked: Mapping[str, Any], over: float = 0.0
+) -> dict[str, Measures]:
+    """The measure of each client that has the mode; the streams begin one after another `over` so many seconds."""
+    job = {"url": url, "mode": mode, "streams": streams, "units": units, "asked": asked, "over": over}
     return {
         name: worker(contestant.environment, contestant.program, {**job, "client": contestant.client})
         for name, contestants in CLIENTS.items()
@@ -122,17 +129,17 @@ def measures(url: str, mode: str, streams: int, units: int, asked: Mapping[str, 
     }
 
 
-def worker(environment: str, program: str, job: Mapping[str, Any]) -> Measures:
+def worker(environment: str, program: str, job: Mapping[str, Any], limit: float = LIMIT_S) -> Measures:
     """Run a worker on a job; it prints its figures. A worker that fails is absent, and its last line says why."""
 
     def measure() -> Mapping[str, float]:
         command = peers.command(environment, program)
         try:
             done = subprocess.run(
-                command, input=json.dumps(job), capture_output=True, text=True, timeout=LIMIT_S, check=True
+                command, input=json.dumps(job), capture_output=True, text=True, timeout=limit, check=True
             )
         except subprocess.TimeoutExpired:
-            raise peers.Absent(f"took longer than {LIMIT_S} s") from None
+            raise peers.Absent(f"took longer than {limit:g} s") from None
         except subprocess.CalledProcessError as error:
             last = (error.stderr.strip() or f"exit status {error.returncode}").splitlines()[-1]
             raise peers.Absent(last[:120]) from None

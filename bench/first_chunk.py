@@ -73,7 +73,8 @@ def run() -> list[Comparison]:
             },
             ours="duologue",
             peer="openai",
-            budget=1,
+            floor="raw socket",
+            rounds=11,
         )
     ]
 

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from . import peers
+from . import machine, peers
+from .budgets import BUDGETS, Budget
 from .rounds import Comparison, effort
 
-__all__ = ["keep", "page", "write"]
+__all__ = ["Kept", "keep", "kept", "notes", "page", "write"]
 
 RESULTS = peers.HOME / "results"
 PAGE = peers.ROOT / "docs" / "performance.md"
 PLOTS = PAGE.with_suffix("")
+UNKNOWN = "What takes the time has not been looked at."
+NOTES = Path(__file__).resolve().parent / "notes.md"
 
 INTRODUCTION = """# Performance
 
 <!-- Made by `make bench ARGS="--write all"`: do not edit. -->
 
 Absolute times say more about the machine than about the code. So every figure here is measured beside its peers'
-on the same work in one run, in turn (A B A B ...), and what counts is the ratio, the median of the rounds, with
-the lowest and the highest. CPU time is the user and system time of the process that is measured, its children
-included. The servers and clients at the other end run in processes of their own.
+on the same work in one run, and what counts is the ratio.
 
-`make bench` measures all of this on your machine; `make bench ARGS="client --rounds 3"` one suite of it.
+## How to read it
+
+- Contestants take turns (A B A B ...), for several rounds. A ratio is ours over the peer's *of the same round*:
+  what disturbs a round disturbs both. Shown are the median of the rounds, the lowest and the highest. Lower is
+  better; 0.1 is a tenth of the peer's cost.
+- A budget is kept or missed by the median. *Not in every round* says that it lies between the lowest and the
+  highest ratio: another run may say otherwise.
+- *Floor* is the ratio, to the same peer, of the least that can be done: the interpreter alone for the start,
+  msgspec alone for decoding, a bare asyncio protocol for the client, a bare ASGI app for the server.
+- CPU is user and system time of the process that is measured, its children included. The other end runs in a
+  process of its own, over loopback sockets. Paced streams bring 50 chunks a second each and begin one after
+  another over a second; unpaced ones come as fast as they are read.
+- Peers that take very long have fewer rounds. One that takes longer than its limit is left out, and its row says
+  so.
+
+Noise: a machine with two cores runs the source of the streams on one and the client on the other, and nothing else
+must run beside them. Ratios of CPU repeat within some percent; times to the first chunk and memory of few streams
+do not. Differences of less than the spread mean nothing.
+
+## How to run it
+
+`make bench` measures everything on your machine, `make bench ARGS="client --rounds 3"` one suite of it. Peers are
+installed, pinned, into environments of their own under `.bench`. Results are kept in `.bench/results`:
+`make bench ARGS=report` makes this page from them, `make bench ARGS="--write all"` does both.
 """
 
 
@@ -38,143 +60,163 @@ class Kept(msgspec.Struct):
 
     suite: str
     date: str
+    seconds: float
     machine: str
     python: str
-    rounds: int | None
     scale: float
-    peers: dict[str, str]
+    versions: dict[str, str]
     comparisons: list[Comparison]
 
 
-def keep(suite: str, comparisons: list[Comparison]) -> None:
+def keep(suite: str, comparisons: list[Comparison], seconds: float) -> None:
     """Write the results of a suite, over those of an earlier run."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    kept = Kept(suite, date, _machine(), python, effort.rounds, effort.scale, peers.versions(), comparisons)
+    measured = (machine.machine(), machine.python(), effort.scale, machine.versions())
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{suite}.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
+    whole = msgspec.json.encode(Kept(suite, date, round(seconds, 1), *measured, comparisons))
+    (RESULTS / f"{suite}.json").write_bytes(msgspec.json.format(whole))
 
 
-def write() -> None:
+def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
+    """The results that are there, in the order of the suites."""
+    paths = [folder / f"{suite}.json" for suite in suites]
+    return [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
+
+
+def write(suites: Iterable[str]) -> None:
     """Write the page and its plots from the results that are there. Raises `SystemExit` for scaled ones."""
-    from .__main__ import SUITES
+    from . import plots
 
-    paths = [RESULTS / f"{suite}.json" for suite in SUITES]
-    kept = [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
-    scaled = [each.suite for each in kept if each.scale != 1]
-    if scaled:
+    found = kept(suites)
+    if scaled := [each.suite for each in found if each.scale != 1]:
         raise SystemExit(f"These results are of a part of the work, and no page is made of them: {scaled}")
-    plots = _plot([comparison for each in kept for comparison in each.comparisons])
-    PAGE.write_text(page(kept, plots), "utf-8")
+    paths = plots.draw([comparison for each in found for comparison in each.comparisons], PLOTS)
+    text = page(found, notes(NOTES.read_text("utf-8")), [f"{PLOTS.name}/{path.name}" for path in paths])
+    PAGE.write_text(text, "utf-8")
     print(f"Written: {PAGE.relative_to(peers.ROOT)}")
 
 
-def page(kept: Sequence[Kept], plots: Iterable[Path] = ()) -> str:
-    """The page, in Markdown."""
-    parts = [INTRODUCTION, _budgets(kept)]
-    parts += [f"![{path.stem}]({PLOTS.name}/{path.name})\n" for path in plots]
-    parts += [_suite(each) for each in kept]
+def notes(text: str) -> dict[str, str]:
+    """The sections of a page of notes, each by its heading; what stands before the first is for its readers."""
+    sections = (section.partition("\n") for section in text.split("\n## ")[1:])
+    return {heading.strip(): body.strip() for heading, _, body in sections}
+
+
+def page(found: Sequence[Kept], notes: Mapping[str, str], plots: Sequence[str] = ()) -> str:
+    """The page, in Markdown.
+
+    A note stands where the budget is missed that its heading names by the title of its comparison. Notes on what
+    is not missed stand at the end of the budgets.
+    """
+    parts = [INTRODUCTION, _measured_on(found), _budgets(found), *_missed(found, notes)]
+    if plots:
+        parts += ["## Plots\n", *(f"![{Path(plot).stem.replace('-', ' ')}]({plot})\n" for plot in plots)]
+    parts += [_suite(each) for each in found]
     return "\n".join(parts)
 
 
-# --- tables --------------------------------------------------------------------------------------------------
+# --- what was measured on what -------------------------------------------------------------------------------
 
 
-def _budgets(kept: Sequence[Kept]) -> str:
-    rows = [row for each in kept for comparison in each.comparisons for row in _budget_rows(comparison)]
-    head = "| what | beside | ratio (lowest to highest) | budget | | floor |\n|---|---|---|---|---|---|\n"
-    return "## Budgets\n\n" + head + "".join(rows)
+def _measured_on(found: Sequence[Kept]) -> str:
+    machines = _different(f"{each.machine}, {each.python}" for each in found)
+    dates = sorted({each.date for each in found})
+    lines = ["## Measured on\n", f"{' and '.join(machines) or 'Nothing yet'}.", f"{' to '.join(dates)}.\n"]
+    versions = _different(line for each in found for line in each.versions.values())
+    return "\n".join([*lines, *(f"- {line}" for line in versions), ""])
 
 
-def _budget_rows(comparison: Comparison) -> Iterator[str]:
-    for peer in comparison.judged():
-        limit, ratios = comparison.budgets[peer], comparison.ratios(peer)
-        if limit is None or not ratios:
-            continue
-        floor = _floor(comparison, peer)
-        verdict = comparison.verdict(peer)
-        yield f"| {comparison.title} | {peer} | {_spread(ratios)} | {limit:.3g} | {verdict} | {floor} |\n"
+def _different(lines: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(lines))
 
 
-def _floor(comparison: Comparison, peer: str) -> str:
-    """What the floor's ratio to the same peer is: nobody can do with less."""
-    if comparison.floor not in comparison.samples:
-        return ""
-    pairs = zip(comparison.samples[comparison.floor], comparison.samples[peer], strict=True)
-    return f"{statistics.median(a / b for a, b in pairs if b):.3g}"
+# --- budgets -------------------------------------------------------------------------------------------------
 
 
-def _suite(kept: Kept) -> str:
-    versions = "; ".join(sorted(kept.peers.values()))
-    lines = [f"## {kept.suite.replace('_', ' ').capitalize()}\n"]
-    lines.append(f"{kept.date}, {kept.python}, {kept.machine}. Peers: {versions}.\n")
-    for comparison in kept.comparisons:
+def _budgets(found: Sequence[Kept]) -> str:
+    head = _row("what", "beside", "budget", "measured (lowest to highest)", "floor", "verdict")
+    head += "|---|---|---|---|---|---|\n"
+    rows = "".join(_budget(budget, _comparison(budget, found)) for budget in BUDGETS)
+    return f"## Budgets\n\n{head}{rows}"
+
+
+def _comparison(budget: Budget, found: Sequence[Kept]) -> Comparison | None:
+    matching = (each for kept in found for each in kept.comparisons if each.title == budget.title)
+    return next(matching, None)
+
+
+def _budget(budget: Budget, comparison: Comparison | None) -> str:
+    cells = [budget.title, budget.peer, "", "", "", "not measured"]
+    if budget.limit is not None:
+        cells[2] = f"≤ {_fraction(budget.limit)}" + (" more" if budget.by == "difference" else "")
+    if comparison is not None and (values := comparison.beside(comparison.ours, budget.peer)):
+        unit = f" {comparison.unit}" if comparison.by == "difference" else ""
+        floor = comparison.beside(comparison.floor, budget.peer)
+        cells[2] += unit if cells[2] else ""
+        cells[3] = f"{_spread(values)}{unit}"
+        cells[4] = f"{statistics.median(floor):.3g}" if floor else ""
+        cells[5] = _bold(comparison.verdict(budget.peer))
+    elif comparison is not None and budget.peer in comparison.absent:
+        cells[5] = f"not measured: {comparison.absent[budget.peer]}"
+    return _row(*cells)
+
+
+def _fraction(limit: float) -> str:
+    return f"1/{round(1 / limit, 3):g}" if limit < 1 and round(1 / limit, 6).is_integer() else f"{limit:g}"
+
+
+def _bold(verdict: str) -> str:
+    return f"**{verdict}**" if verdict.startswith("MISSED") else verdict
+
+
+def _missed(found: Sequence[Kept], notes: Mapping[str, str]) -> Iterator[str]:
+    """What is known of each budget that is missed, and of what was done for the others."""
+    missed = {
+        budget.title: comparison.verdict(budget.peer)
+        for budget in BUDGETS
+        if (comparison := _comparison(budget, found)) is not None
+        and comparison.verdict(budget.peer).startswith("MISSED")
+    }
+    if missed:
+        yield "### Where a budget is missed\n"
+    for title, verdict in missed.items():
+        yield f"**{title}**: {verdict.lower()}. {notes.get(title, UNKNOWN)}\n"
+    others = {title: text for title, text in notes.items() if title not in missed}
+    if others:
+        yield "### What was tried, and what it gave\n"
+    for title, text in others.items():
+        yield f"**{title}**: {text}\n"
+
+
+# --- suites --------------------------------------------------------------------------------------------------
+
+
+def _suite(each: Kept) -> str:
+    heading = f"## Suite: {each.suite.replace('_', ' ')}\n"
+    lines = [heading, f"{each.date}, in {each.seconds / 60:.1f} minutes.\n"]
+    for comparison in each.comparisons:
         lines.append(f"**{comparison.title}** ({comparison.unit})\n")
         lines.append(_table(comparison))
     return "\n".join(lines)
 
 
 def _table(comparison: Comparison) -> str:
-    rows = ["| | median | lowest to highest | ours over it |\n|---|---|---|---|\n"]
-    ours = comparison.ours in comparison.samples
+    beside = "ours less it" if comparison.by == "difference" else "ours over it"
+    rows = [_row("", "median", "lowest to highest", "rounds", beside), "|---|---|---|---|---|\n"]
     for name, values in comparison.samples.items():
-        ratio = _spread(comparison.ratios(name)) if ours and name != comparison.ours else ""
-        rows.append(
-            f"| {name} | {statistics.median(values):.4g} | {min(values):.4g} to {max(values):.4g} | {ratio} |\n"
-        )
-    rows += [f"| {name} | | {reason} | |\n" for name, reason in comparison.absent.items()]
+        ours = "" if name == comparison.ours else _spread(comparison.beside(comparison.ours, name))
+        middle, extremes = f"{statistics.median(values):.4g}", f"{min(values):.4g} to {max(values):.4g}"
+        rows.append(_row(name, middle, extremes, str(len(values)), ours))
+    rows += [_row(name, "", reason, "", "") for name, reason in comparison.absent.items()]
     return "".join(rows)
 
 
-def _spread(ratios: list[float]) -> str:
-    if not ratios:
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The median, the lowest and the highest."""
+    if not values:
         return ""
-    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
-
-
-def _machine() -> str:
-    """The class of the machine: nothing that tells whose it is."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-
-
-# --- plots ---------------------------------------------------------------------------------------------------
-
-# The labels of the axes, where the unit does not say it all.
-ACROSS = {"memory": "open streams", "first-chunk": "streams at once"}
-
-
-def _plot(comparisons: list[Comparison]) -> list[Path]:
-    """One plot for each name that comparisons give, a line for each contestant."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "duologue"  # the same results make the same file
-    import matplotlib.pyplot as plt
-
-    PLOTS.mkdir(exist_ok=True)
-    paths = []
-    for name in dict.fromkeys(comparison.plot for comparison in comparisons if comparison.plot):
-        points = [comparison for comparison in comparisons if comparison.plot == name]
-        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-        for label, line in _lines(points).items():
-            axes.plot(*zip(*line, strict=True), marker="o", label=label)
-        axes.set(
-            xscale="log", yscale="log", xlabel=ACROSS.get(name, "chunks"), ylabel=points[0].unit, title=name
-        )
-        axes.legend()
-        paths.append(PLOTS / f"{_slug(name)}.svg")
-        figure.savefig(paths[-1], metadata={"Date": None})
-        plt.close(figure)
-    return paths
-
-
-def _lines(points: list[Comparison]) -> dict[str, list[tuple[float, float]]]:
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for point in points:
-        for name, values in point.samples.items():
-            lines.setdefault(name, []).append((point.at, statistics.median(values)))
-    return lines
-
-
-def _slug(name: str) -> str:
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"

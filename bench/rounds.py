@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from . import budgets as table
 from .peers import Absent
 
-__all__ = ["Comparison", "Effort", "Measure", "compare", "compare_all", "effort", "show"]
+__all__ = ["Comparison", "Effort", "Measure", "Measures", "compare", "compare_all", "effort", "show"]
 
 Figures = Mapping[str, float]
 Measure = Callable[[], float]
@@ -36,9 +37,10 @@ effort = Effort()
 class Comparison:
     """What was measured: the unit, the samples of each contestant in order, and what to compare with what.
 
-    `budgets` are limits on the median ratio of `ours` to each of these peers; a limit of None is only reported.
-    `absent` says of each contestant that took no part why it did not. `plot` is the name of a plot, the series
-    of this comparison in it being its contestants, and `at` its place on the horizontal axis.
+    `budgets` are limits on the median of `ours` beside each of these peers, `by` ratio or difference; a limit of
+    None is only reported. A slow contestant may have samples of the first rounds only. `absent` says of each
+    contestant that took no part why it did not. `plot` is the name of a plot, the series of this comparison in it
+    being its contestants, and `at` its place on the horizontal axis.
     """
 
     title: str
@@ -50,22 +52,27 @@ class Comparison:
     absent: Mapping[str, str] = field(default_factory=dict)
     plot: str = ""
     at: float = 0.0
+    by: table.By = "ratio"
 
-    def ratios(self, peer: str) -> list[float]:
-        """Ours over the peer's, round by round: what disturbs a round disturbs both."""
-        return [a / b for a, b in zip(self.samples[self.ours], self.samples[peer], strict=True) if b]
+    def beside(self, name: str, peer: str) -> list[float]:
+        """One over the other (or less it), round by round: what disturbs a round disturbs both."""
+        pairs = zip(self.samples.get(name, ()), self.samples.get(peer, ()), strict=False)
+        if self.by == "difference":
+            return [a - b for a, b in pairs]
+        return [a / b for a, b in pairs if b]
 
     def verdict(self, peer: str) -> str:
-        """Whether the median ratio keeps the budget, and by how much it is missed."""
-        limit, ratios = self.budgets[peer], self.ratios(peer)
-        if limit is None or not ratios:
-            return ""
-        over = statistics.median(ratios) / limit - 1
-        return "kept" if over <= 0 else f"MISSED by {over:.0%}"
-
-    def judged(self) -> list[str]:
-        """The peers of the budgets that took part, as did we."""
-        return [peer for peer in self.budgets if {peer, self.ours} <= self.samples.keys()]
+        """Whether the median keeps the budget, by how much it is missed, and whether each round says the same."""
+        limit, found = self.budgets[peer], self.beside(self.ours, peer)
+        if not found:
+            return "not measured"
+        if limit is None:
+            return "reported"
+        over = statistics.median(found) - limit
+        by = f"{over:.2g} {self.unit}" if self.by == "difference" else f"{over / limit:.0%}"
+        said = "kept" if over <= 0 else f"MISSED by {by}"
+        alike = all((value <= limit) == (over <= 0) for value in found)
+        return said if alike else f"{said}, not in every round"
 
 
 def compare(
@@ -75,17 +82,16 @@ def compare(
     *,
     ours: str,
     peer: str,
-    budget: float | None,
-    also: Mapping[str, float | None] | None = None,
+    budget: float | None = None,
     floor: str = "",
     rounds: int = 7,
 ) -> Comparison:
     """Run each measure once per round, in turn, after one round that does not count."""
     several = {name: _single(measure) for name, measure in measures.items()}
-    samples, absent = _sample(title, several, rounds)
-    budgets = {peer: budget, **(also or {})}
+    samples, absent = _sample(title, several, rounds, warm_up=1, rarely={})
+    beside = {peer: budget, **table.limits(title)}
     values = {name: [found[""] for found in founds] for name, founds in samples.items()}
-    return Comparison(title, unit, values, ours, budgets, floor, absent)
+    return Comparison(title, unit, values, ours, beside, floor, absent, by=table.by(title))
 
 
 def compare_all(
@@ -94,21 +100,28 @@ def compare_all(
     measures: Mapping[str, Measures],
     *,
     ours: str,
-    budgets: Mapping[str, Mapping[str, float | None]],
+    beside: tuple[str, ...] = (),
     floor: str = "",
     rounds: int = 7,
+    warm_up: int = 0,
+    rarely: Mapping[str, int] | None = None,
     plots: Mapping[str, str] | None = None,
     at: float = 0.0,
 ) -> list[Comparison]:
-    """As `compare`, of measures with several figures each: one comparison for every figure in `units`."""
-    samples, absent = _sample(title, measures, rounds)
+    """As `compare`, of measures with several figures each: one comparison for every figure in `units`.
+
+    `beside` are peers that every figure is compared with, more than the budgets name. Those in `rarely` take part
+    in that many rounds only. A measure that is a process of its own warms up by itself, and needs no round for it.
+    """
+    samples, absent = _sample(title, measures, rounds, warm_up, rarely or {})
     comparisons = []
     for figure, unit in units.items():
+        name = f"{title}, {figure}"
         values = {name: [found[figure] for found in founds] for name, founds in samples.items()}
-        limits = budgets.get(figure, {})
+        limits = {**dict.fromkeys(beside), **table.limits(name)}
         plot = (plots or {}).get(figure, "")
         comparisons.append(
-            Comparison(f"{title}, {figure}", unit, values, ours, limits, floor, absent, plot, at)
+            Comparison(name, unit, values, ours, limits, floor, absent, plot, at, table.by(name))
         )
     return comparisons
 
@@ -118,16 +131,16 @@ def _single(measure: Measure) -> Measures:
 
 
 def _sample(
-    title: str, measures: Mapping[str, Measures], rounds: int
+    title: str, measures: Mapping[str, Measures], rounds: int, warm_up: int, rarely: Mapping[str, int]
 ) -> tuple[dict[str, list[Figures]], dict[str, str]]:
-    """The figures of each round but the first, and why some take no part."""
+    """The figures of each round that counts, and why some take no part."""
     rounds = effort.rounds or rounds
     samples: dict[str, list[Figures]] = {name: [] for name in measures}
     absent: dict[str, str] = {}
-    for number in range(rounds + 1):
-        _progress(f"{title}: round {number} of {rounds}")
+    for number in range(-warm_up, rounds):
+        _progress(f"{title}: round {number + 1} of {rounds}")
         for name, measure in measures.items():
-            if name in absent:
+            if name in absent or number >= rarely.get(name, rounds):
                 continue
             try:
                 figures = measure()
@@ -135,7 +148,7 @@ def _sample(
                 absent[name] = str(reason)
                 del samples[name]
                 continue
-            if number:
+            if number >= 0:
                 samples[name].append(figures)
     _progress("")
     return samples, absent
@@ -147,16 +160,16 @@ def _progress(text: str) -> None:
 
 
 def show(comparison: Comparison) -> None:
-    """Print one comparison: each contestant's median and spread, then each ratio beside its budget."""
+    """Print one comparison: each contestant's median and spread, then ours beside the peers of its budgets."""
     print(f"{comparison.title} ({comparison.unit}; median, min to max)")
     for name, values in comparison.samples.items():
         print(f"  {name:34s} {statistics.median(values):12.3f}   {min(values):.3f} to {max(values):.3f}")
     for name, reason in comparison.absent.items():
         print(f"  {name:34s} {'-':>12s}   {reason}")
-    for peer in comparison.judged():
-        limit, ratios = comparison.budgets[peer], comparison.ratios(peer)
-        if ratios:
-            spread = f"{statistics.median(ratios):.4f} ({min(ratios):.4f} to {max(ratios):.4f})"
+    sign = "-" if comparison.by == "difference" else "/"
+    for peer, limit in comparison.budgets.items():
+        if found := comparison.beside(comparison.ours, peer):
+            spread = f"{statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})"
             judged = "" if limit is None else f", budget {limit:.3g}: {comparison.verdict(peer)}"
-            print(f"  {comparison.ours} / {peer}: {spread}{judged}")
-    print()
+            print(f"  {comparison.ours} {sign} {peer}: {spread}{judged}")
+    print(flush=True)

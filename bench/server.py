@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -34,14 +34,15 @@ SCHEMA = {
     "json_schema": {"name": "text", "schema": {"type": "string", "minLength": 9}},
 }
 
-# What is asked of the server beside an answer, and its budget.
-EMULATED: tuple[tuple[str, dict[str, Any], float], ...] = (
-    ("two stops", {"stop": ["<end>", "\n\n"]}, 1.75),
-    ("a stop that holds each piece back", {"stop": "words"}, 1.75),
-    ("a token limit", {"max_completion_tokens": 10_000}, 1.75),
-    ("a schema", {"response_format": SCHEMA}, 1.75),
-    ("n=4", {"n": 4}, 1.25),
-)
+# What is asked of the server beside an answer.
+ASKED: Mapping[str, Mapping[str, Any]] = {
+    "plain generator": {},
+    "two stops": {"stop": ["<end>", "\n\n"]},
+    "a stop that holds each piece back": {"stop": "words"},
+    "a token limit": {"max_completion_tokens": 10_000},
+    "a schema": {"response_format": SCHEMA},
+    "n=4": {"n": 4},
+}
 
 
 async def words(request: Any) -> AsyncIterator[str]:
@@ -97,9 +98,10 @@ def run() -> list[Comparison]:
                 {"duologue": _load(ours, **asked), "bare ASGI app": _load(peer)},
                 ours="duologue",
                 peer="bare ASGI app",
-                budget=budget,
+                floor="bare ASGI app",
+                rounds=15,
             )
-            for name, asked, budget in (("plain generator", {}, 1.25), *EMULATED)
+            for name, asked in ASKED.items()
         ]
 
 

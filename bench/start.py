@@ -18,7 +18,8 @@ def run() -> list[Comparison]:
         UNITS,
         {name: worker(where, "start.py", {"client": name}) for name, where in ENVIRONMENTS.items()},
         ours="duologue",
-        budgets={"CPU": {"openai": 1 / 8}, "time": {"openai": 1 / 8}, "memory": {"openai": None}},
+        beside=("openai",),
         floor="nothing",
-        rounds=7,
+        rounds=9,
+        warm_up=1,  # files that nobody has read yet
     )

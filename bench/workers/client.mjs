@@ -20,7 +20,10 @@ async function read(model, counted) {
 
 await read('content-2-0', false);
 const before = resident(), cpu = spent(), begun = performance.now();
-await Promise.all(Array.from({ length: job.streams }, () => read(job.asked.model, true)));
+await Promise.all(Array.from({ length: job.streams }, async (_, at) => {
+  if (job.over) await new Promise((resolve) => setTimeout(resolve, (1000 * job.over * at) / job.streams));
+  await read(job.asked.model, true);
+}));
 firsts.sort((a, b) => a - b);
 console.log(JSON.stringify({
   CPU: (spent() - cpu) / job.units,

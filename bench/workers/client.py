@@ -58,9 +58,9 @@ def cpu() -> float:
 
 def resident() -> float:
     """The resident memory of this process in KiB."""
-    status = Path("/proc/self/statm")
+    status = Path("/proc/self/smaps_rollup")  # /proc/self/statm would round to 128 KiB
     if status.exists():
-        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+        return float(status.read_text().partition("Rss:")[2].split()[0])
     return float(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())]))
 
 
@@ -171,8 +171,11 @@ def raw(url: str) -> Any:
         writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
 
         async def reads() -> Any:
-            await reader.readuntil(b"data: ")
-            while b"0\r\n\r\n" not in (part := await reader.read(65536)):
+            yield await reader.readuntil(b"data: ")
+            last = b""
+            while not last.endswith(b"\r\n0\r\n\r\n"):
+                part = await reader.read(65536)
+                last = (last + part)[-7:]
                 yield part
             writer.close()
 
@@ -184,7 +187,7 @@ def raw(url: str) -> Any:
 # --- the two ways to run one -------------------------------------------------------------------------------------
 
 
-def in_threads(create: Any, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+def in_threads(create: Any, asked: dict[str, Any], over: float, reading: Reading) -> None:
     def read(model: str, tell: Any) -> None:
         begun = time.perf_counter()
         for number, _ in enumerate(create(**{**asked, "model": model})):
@@ -193,17 +196,20 @@ def in_threads(create: Any, asked: dict[str, Any], streams: int, reading: Readin
 
     read(WARM_UP, lambda _: None)
     reading.begin()
-    threads = [threading.Thread(target=read, args=(asked["model"], reading.first)) for _ in range(streams)]
+    arguments = (asked["model"], reading.first)
+    threads = [threading.Thread(target=read, args=arguments) for _ in range(reading.streams)]
     for thread in threads:
         thread.start()
+        time.sleep(over / reading.streams)
     for thread in threads:
         thread.join()
 
 
-async def in_tasks(make: Any, url: str, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+async def in_tasks(make: Any, url: str, asked: dict[str, Any], over: float, reading: Reading) -> None:
     create = make(url)
 
-    async def read(model: str, tell: Any) -> None:
+    async def read(model: str, tell: Any, wait: float = 0.0) -> None:
+        await asyncio.sleep(wait)
         begun = time.perf_counter()
         number = 0
         async for _ in await create(**{**asked, "model": model}):
@@ -213,14 +219,15 @@ async def in_tasks(make: Any, url: str, asked: dict[str, Any], streams: int, rea
 
     await read(WARM_UP, lambda _: None)
     reading.begin()
-    await asyncio.gather(*(read(asked["model"], reading.first) for _ in range(streams)))
+    waits = [over * at / reading.streams for at in range(reading.streams)]
+    await asyncio.gather(*(read(asked["model"], reading.first, wait) for wait in waits))
 
 
-def whole(create: Any, asked: dict[str, Any], streams: int, reading: Reading) -> None:
+def whole(create: Any, asked: dict[str, Any], reading: Reading) -> None:
     """Answers that are not streamed, one after the other."""
     create(**asked)
     reading.begin()
-    for _ in range(streams):
+    for _ in range(reading.streams):
         begun = time.perf_counter()
         assert create(**asked).choices[0].message.content
         reading.first(time.perf_counter() - begun)
@@ -228,16 +235,16 @@ def whole(create: Any, asked: dict[str, Any], streams: int, reading: Reading) ->
 
 def main() -> None:
     job = json.loads(sys.stdin.read())
-    name, mode, streams = job["client"], job["mode"], job["streams"]
+    mode, over = job["mode"], job["over"]
     asked = {"messages": [{"role": "user", "content": "hello"}], **job["asked"]}
-    make = globals()[name]
-    reading = Reading(streams, job["units"])
+    make = globals()[job["client"]]
+    reading = Reading(job["streams"], job["units"])
     if mode == "whole":
-        whole(make(job["url"]), {**asked, "stream": False}, streams, reading)
+        whole(make(job["url"]), {**asked, "stream": False}, reading)
     elif mode == "threads":
-        in_threads(make(job["url"]), {**asked, "stream": True}, streams, reading)
+        in_threads(make(job["url"]), {**asked, "stream": True}, over, reading)
     else:
-        work = in_tasks(make, job["url"], {**asked, "stream": True}, streams, reading)
+        work = in_tasks(make, job["url"], {**asked, "stream": True}, over, reading)
         if mode == "uvloop":
             import uvloop
 

@@ -6,12 +6,23 @@ import time
 
 SHORT, CHUNKS = 1, 100
 
+_gate = asyncio.Event()
+
 
 async def words(text):
-    """A word for an answer, or `CHUNKS` of them when asked, each after a turn of the loop."""
+    """A word for an answer, or `CHUNKS` of them when asked, each after a turn of the loop.
+
+    Asked to hold, it stays open after its word until somebody says go.
+    """
+    global _gate
+    if text == "go":
+        _gate.set()
+        _gate = asyncio.Event()
     for _ in range(CHUNKS if text == "long" else SHORT):
         await asyncio.sleep(0)
         yield " word"
+    if text == "hold":
+        await _gate.wait()
 
 
 def uvicorn(app, port):

@@ -1,0 +1,67 @@
+"""The budgets: what is judged, in the order of the page."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["BUDGETS", "SHORTEST", "Budget", "By", "by", "limits"]
+
+By = Literal["ratio", "difference"]
+
+
+class Budget(NamedTuple):
+    """A limit on what is ours beside a peer's, in the comparison of that title.
+
+    By `ratio`, ours is at most `limit` times the peer's; by `difference`, at most `limit` more, in the unit of the
+    comparison. A limit of None is only reported.
+    """
+
+    title: str
+    peer: str
+    limit: float | None
+    by: By = "ratio"
+
+
+# The contestant that longer streams are compared with.
+SHORTEST = "duologue, 1000 chunks"
+
+BUDGETS = (
+    Budget("start, CPU", "openai", 1 / 8),
+    Budget("start, time", "openai", 1 / 8),
+    Budget("decode, known fields", "openai", 1 / 40),
+    Budget("decode, known fields", "msgspec alone", None),
+    Budget("decode, unknown fields", "openai", 1 / 12),
+    Budget("decode, unknown fields", "msgspec alone", None),
+    Budget("client, async, 100 paced streams, CPU", "openai", 1 / 5),
+    Budget("client, async, 100 paced streams, CPU", "openai-node", 1),
+    Budget("client, uvloop, 100 paced streams, CPU", "openai", 1 / 8),
+    Budget("client, uvloop, 100 paced streams, CPU", "openai-node", 1),
+    Budget("client, async, 20 unpaced streams, CPU", "openai", 1 / 10),
+    Budget("client, async, 20 unpaced streams, CPU", "openai-node", 1),
+    Budget("client, uvloop, 20 unpaced streams, CPU", "openai", 1 / 10),
+    Budget("client, uvloop, 20 unpaced streams, CPU", "openai-node", 1),
+    Budget("client, async, 100 paced streams, first chunk", "raw socket", 2, "difference"),
+    Budget("first chunk", "raw socket", 2, "difference"),
+    Budget("client, sync, 50 paced threads, CPU", "openai", 1 / 4),
+    Budget("client, sync, 1 unpaced stream, CPU", "openai", 1 / 10),
+    Budget("server, plain generator", "bare ASGI app", 1.25),
+    Budget("server, two stops", "bare ASGI app", 1.75),
+    Budget("server, a stop that holds each piece back", "bare ASGI app", 1.75),
+    Budget("server, a token limit", "bare ASGI app", 1.75),
+    Budget("server, a schema", "bare ASGI app", 1.75),
+    Budget("server, n=4", "bare ASGI app", 1.25),
+    Budget("accumulate, 1000000 chunks, CPU", SHORTEST, 1.1),
+    Budget("accumulate, structured, 1000000 chunks, CPU", SHORTEST, 1.1),
+    Budget("accumulate=False, 1000000 chunks, CPU", SHORTEST, 1.1),
+    Budget("accumulate=False, 1000000 chunks, memory", SHORTEST, 0.5, "difference"),
+)
+
+
+def limits(title: str) -> dict[str, float | None]:
+    """The limit beside each peer in the comparison of that title."""
+    return {budget.peer: budget.limit for budget in BUDGETS if budget.title == title}
+
+
+def by(title: str) -> By:
+    """How the comparison of that title is judged."""
+    return next((budget.by for budget in BUDGETS if budget.title == title), "ratio")
