@@ -1,4 +1,4 @@
-"""Tools put together from what they do and what else may be said of it (actions.toml, fields.toml)."""
+"""Tools and texts put together from what they are about (actions.toml, notes.toml) and what else may be said of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .lists import table
 from .trades import RESULTS, Parameter, Trade
 from .voice import Voice
 
-__all__ = ["ACTIONS", "Action", "act"]
+__all__ = ["ACTIONS", "NOTES", "Action", "act", "tell"]
 
 VALUE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
 # How many fields a tool has beside the values that every request for it holds.
@@ -32,7 +32,7 @@ class Action:
 
 def _read(life: str, block: str) -> Action:
     head, requests, fields = (*block.split("\n"), "")[:3]
-    names, about = head.split(" | ")
+    names, _, about = head.partition(" | ")
     values: dict[str, Parameter] = {}
 
     def value(match: re.Match[str]) -> str:
@@ -52,17 +52,29 @@ def _read(life: str, block: str) -> Action:
     )
 
 
-ACTIONS = [
-    _read(life, block.strip("\n"))
-    for life, text in table("actions").items()
-    for block in text.split("\n\n")
-    if block.strip()
-]
+def _all(name: str) -> list[Action]:
+    return [
+        _read(life, block.strip("\n"))
+        for life, text in table(name).items()
+        for block in text.split("\n\n")
+        if block.strip()
+    ]
+
+
+ACTIONS, NOTES = _all("actions"), _all("notes")
 
 
 def act(voice: Voice, life: str = "") -> Trade:
     """A tool of this field of life, or of any: a request gives some of its fields always, others now and then."""
-    action: Action = voice.random.choice([one for one in ACTIONS if not life or one.life == life])
+    return _drawn(voice, voice.random.choice([one for one in ACTIONS if not life or one.life == life]))
+
+
+def tell(voice: Voice) -> Trade:
+    """A text that says several things, as a tool that would take them; its names are those of such records."""
+    return _drawn(voice, voice.random.choice(NOTES))
+
+
+def _drawn(voice: Voice, action: Action) -> Trade:
     count = min(voice.random.choice(MORE), len(action.fields))
     if not action.values:
         count = max(1, count)

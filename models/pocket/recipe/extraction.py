@@ -11,6 +11,7 @@ from .lines import line
 from .lists import PHRASES, WORDS, frozen, phrases, table
 from .manners import asked, cased
 from .marks import CLOSE, LIGHT, OPEN
+from .notes import About, note
 from .records import Number, Record, Value, listed, written
 from .voice import Voice
 
@@ -58,9 +59,10 @@ class Kind:
     again: tuple[str, ...]
 
     @property
-    def keys(self) -> set[str]:
-        """All names that its fields may have."""
-        return {key for field in (self.subject, *self.fields) for key in field.keys.split()}
+    def about(self) -> About:
+        """What it is called, and all names that its fields may have."""
+        keys = {key for field in (self.subject, *self.fields) for key in field.keys.split()}
+        return About(self.names, keys, {})
 
 
 TABLE = table("records")
@@ -75,18 +77,18 @@ KINDS = [
     )
     for kind in TABLE["kind"]
 ]
-LOOSE_NAMES = ["data", "record", "entry", "values", "form"]
+LOOSE_ABOUT = About(["data", "record", "entry", "values", "form"], set(), {})
 
 
 def extract(voice: Voice) -> tuple[str | None, str, str]:
     """A system prompt or none, a text with what to take out of it, and the JSON; some of it is marked."""
-    (make,) = voice.random.choices((_line, _whole, _clauses, _loose), (8, 2, 3, 2))
-    text, record, kind = make(voice)
-    keys, name = _chosen(voice, record, kind), voice.pick(kind.names if kind else LOOSE_NAMES)
-    if voice.chance(0.45):
-        return _by_schema(voice, text, {key: record.get(key) for key in keys}, name)
+    (make,) = voice.random.choices((note, _line, _whole, _clauses, _loose), (14, 7, 2, 2, 2))
+    text, record, about = make(voice)
+    keys, name = _chosen(voice, record, about), voice.pick(about.names)
     asked_for = {key: record.get(key) for key in keys}
-    listed_keys, answer = _listed(voice, asked_for), _json(asked_for)
+    if voice.chance(0.5):
+        return _by_schema(voice, text, asked_for, name)
+    listed_keys, answer = _listed(voice, asked_for, about.hints), _json(asked_for)
     if voice.chance(0.12):
         return voice.pick(PHRASES["extractor_keys"]).replace("{k}", listed_keys), text, answer
     system = voice.pick(PHRASES["extractor"]).replace("{n}", name) if voice.chance(0.12) else None
@@ -102,15 +104,15 @@ def _by_schema(voice: Voice, text: str, record: Record, name: str) -> tuple[str 
     return system, cased(voice, request).replace("{t}", text), _dictated(voice, record)
 
 
-def _chosen(voice: Voice, record: Record, kind: Kind | None) -> list[str]:
+def _chosen(voice: Voice, record: Record, about: About) -> list[str]:
     """Some of the keys in some order, now and then one that the text says nothing of."""
-    keys, said = list(record), kind.keys if kind else record.keys()
+    keys = list(record)
     if voice.chance(0.5):
         voice.random.shuffle(keys)
     if voice.chance(0.4):
         keys = keys[: voice.integer(min(2, len(keys)), len(keys))]
-    if kind and voice.chance(0.08):
-        absent = [key for key in WORDS["absent_keys"] if key not in said]
+    if about.keys and voice.chance(0.1):
+        absent = [key for key in WORDS["absent_keys"] if key not in about.keys]
         keys.insert(voice.integer(0, len(keys)), voice.pick(absent))
     return keys
 
@@ -128,18 +130,27 @@ def _dictated(voice: Voice, record: Record) -> str:
     if len(fields) > 1 and voice.chance(0.1):
         at = voice.integer(0, len(fields) - 1)
         inner = ", ".join(fields[at:])
-        fields[at:] = [f"{LIGHT}{json.dumps(voice.value('nouns'))}: {{{CLOSE}{inner}{LIGHT}}}{CLOSE}"]
-    return f"{OPEN}{{{CLOSE}{', '.join(fields)}{LIGHT}}}{CLOSE}"
+        fields[at:] = [f"{_light(json.dumps(voice.value('nouns')))}: {{{inner}{_light('}')}"]
+    return f"{OPEN}{{{CLOSE}{', '.join(fields)}{_light('}')}"
+
+
+def _light(text: str) -> str:
+    return f"{LIGHT}{text}{CLOSE}"
 
 
 def _typed(voice: Voice, key: str, value: Value) -> str:
     """A field; digits may be a text or a number."""
+    opening = f"{json.dumps(key)}: "
+    if isinstance(value, dict):
+        inner = ", ".join(_typed(voice, name, one) for name, one in value.items())
+        return f"{_light(opening + '{')}{inner}{_light('}')}"
     if isinstance(value, Number) and voice.chance(0.1):
         value = str(value)
-    elif isinstance(value, str) and value.isdigit() and not value.startswith("0") and voice.chance(0.5):
+    elif isinstance(value, str) and value.isdigit() and not value.startswith("0") and voice.chance(0.3):
         value = Number(value)
-    opening = '"' if isinstance(value, str) and not isinstance(value, Number) else ""
-    return f"{LIGHT}{json.dumps(key)}: {opening}{CLOSE}{_value(value)[len(opening) :]}"
+    text = _value(value)
+    opening += text[0] if text[0] in "\"[" else ""
+    return f"{_light(opening)}{text.removeprefix(opening[-1])}"
 
 
 def _value(value: Value) -> str:
@@ -153,35 +164,74 @@ KEY_LISTS = (
     ("{{}}", '"{}": {t}', ", "), ("{{}}", '"{}": {t}', ", "), ("{}", "{} ({t})", ", "), ("{{}}", '"{}": ""', ", "),
     ("\n{}\n", "- {}", "\n"), ("[{}]", "{}", ", "), ("({})", "{}", ", "), ("{}", "{}", "/"), ("{}", "{}", "; "),
     ("{}", "'{}'", ", "), ("fields {}", "{}", ", "), ("keys {}", "{}", ", "), ("keys {}", "{}", " and "),
+    ("{}", "{} ({t})", " and "), ("{}", "'{}' ({t})", ", "), ("{{}}", '"{}"', ", "), ("keys {}", '"{}"', " and "),
+    ("\n{}\n", "- {} ({t})", "\n"), ("{}", '"{}" ({t})', " and "), ("{}", "{}: {t}", ", "), ("{}", "{} as {t}", ", "),
 )  # fmt: skip
+# What types are called.
+TYPES = {
+    "string": ("string", "string", "text", "str"),
+    "number": ("number", "number", "integer", "num"),
+    "boolean": ("boolean", "boolean", "true/false", "true or false", "bool", "yes/no as boolean"),
+    "array": ("array", "list", "array of strings", "a list", "an array"),
+    "array of numbers": ("array", "list", "array of numbers", "list of numbers", "numbers"),
+    "object": ("object with {}", "an object with {}", "object: {}"),
+}
 
 
-def _listed(voice: Voice, record: Record) -> str:
-    """The keys as people list them."""
+def _listed(voice: Voice, record: Record, hints: dict[str, str]) -> str:
+    """The keys as people list them; of some they say more."""
+    hinted = {key: _hinted(voice, key, value, hints.get(key, "")) for key, value in record.items()}
     if voice.chance(0.45):
-        return listed([f"the {key}" for key in record] if voice.chance(0.25) else list(record))
+        return listed([f"the {key}" for key in hinted.values()] if voice.chance(0.25) else list(hinted.values()))
     whole, each, between = voice.random.choice(KEY_LISTS)
-    keys = (each.replace("{}", key).replace("{t}", _type(value)) for key, value in record.items())
+    if "{t}" in each:
+        hinted = {key: key for key in record}
+    keys = (each.replace("{}", hinted[key]).replace("{t}", _type(voice, value)) for key, value in record.items())
     return whole.replace("{}", between.join(keys))
 
 
-def _type(value: Value) -> str:
+def _hinted(voice: Voice, key: str, value: Value, hint: str) -> str:
+    """The key, with what it may be where nobody could guess that."""
+    if isinstance(value, dict):
+        return f"{key} (an object with {listed(list(value))})"
+    if isinstance(value, list) and voice.chance(0.4 if not hint else 1):
+        return f"{key} ({hint or _type(voice, value)})"
+    if isinstance(value, bool) and voice.chance(0.4):
+        return f"{key} ({_type(voice, value)})"
+    if hint and voice.chance(0.5):
+        return f"{key} ({voice.pick(('{}', 'one of {}', 'either {}')).replace('{}', _options(voice, hint))})"
+    return key
+
+
+def _options(voice: Voice, hint: str) -> str:
+    options = hint.split("|")
+    if voice.chance(0.4):
+        return hint.replace("|", "/")
+    return f"{', '.join(options[:-1])} or {options[-1]}" if len(options) > 1 else hint
+
+
+def _type(voice: Voice, value: Value) -> str:
+    if isinstance(value, dict):
+        return voice.pick(TYPES["object"]).replace("{}", listed(list(value)))
+    if isinstance(value, list):
+        numbers = value and not isinstance(value[0], (str, dict))
+        return voice.pick(TYPES["array of numbers" if numbers else "array"])
     if isinstance(value, bool):
-        return "boolean"
-    return "number" if isinstance(value, Number) else "array" if isinstance(value, list) else "string"
+        return voice.pick(TYPES["boolean"])
+    return voice.pick(TYPES["number" if isinstance(value, (Number, int, float)) else "string"])
 
 
 # Texts
 
 
-def _line(voice: Voice) -> tuple[str, Record, Kind | None]:
+def _line(voice: Voice) -> tuple[str, Record, About]:
     """One of many short texts, now and then two, or with something else beside it."""
     text, record = line(voice)
     if voice.chance(0.1):
         more, further = line(voice)
         if not further.keys() & record.keys():
             text, record = f"{text}{voice.pick((' ', ' ', chr(10)))}{more}", record | further
-    return _beside(voice, text), record, None
+    return _beside(voice, text), record, LOOSE_ABOUT
 
 
 def _beside(voice: Voice, text: str) -> str:
@@ -192,7 +242,7 @@ def _beside(voice: Voice, text: str) -> str:
     return f"{text} {aside.capitalize()}." if voice.chance(0.5) else f"{aside}. {text}"
 
 
-def _whole(voice: Voice) -> tuple[str, Record, Kind | None]:
+def _whole(voice: Voice) -> tuple[str, Record, About]:
     """One sentence that somebody wrote, with values in its places."""
     kind = voice.random.choice(KINDS)
     fields = {field.keys.split()[0]: field for field in (kind.subject, *kind.fields)}
@@ -206,10 +256,10 @@ def _whole(voice: Voice) -> tuple[str, Record, Kind | None]:
         record[_key(voice, field, record)] = value
         return written(voice, value)
 
-    return re.sub(r"\{(\w+)\}(s(?!\w))?", fill, voice.pick(kind.whole)), record, kind
+    return re.sub(r"\{(\w+)\}(s(?!\w))?", fill, voice.pick(kind.whole)), record, kind.about
 
 
-def _clauses(voice: Voice) -> tuple[str, Record, Kind | None]:
+def _clauses(voice: Voice) -> tuple[str, Record, About]:
     """Sentences about one subject, put together from what is known of it."""
     kind = voice.random.choice(KINDS)
     subject = kind.subject.draw(voice)
@@ -232,7 +282,7 @@ def _clauses(voice: Voice) -> tuple[str, Record, Kind | None]:
         text = f"{opening} {listed(said[:cut])}." + "".join(
             f" {voice.pick(kind.again)} {one}." for one in said[cut:]
         )
-    return _beside(voice, text), record, kind
+    return _beside(voice, text), record, kind.about
 
 
 def _key(voice: Voice, field: Field, record: Record) -> str:
@@ -258,7 +308,7 @@ def _mine(predicate: str) -> str:
 LOOSE: dict[str, list[str]] = TABLE["loose"]
 
 
-def _loose(voice: Voice) -> tuple[str, Record, Kind | None]:
+def _loose(voice: Voice) -> tuple[str, Record, About]:
     """Loose keys and values, which only the text ties together."""
     record: Record = {}
     for _ in range(voice.integer(2, 5)):
@@ -277,4 +327,4 @@ def _loose(voice: Voice) -> tuple[str, Record, Kind | None]:
         text = cased(voice, listed([voice.pick(LOOSE["clauses"]).format(*pair) for pair in said])) + "."
     else:
         text = " ".join(voice.pick(LOOSE["sentences"]).format(*pair) for pair in said)
-    return text, record, None
+    return text, record, LOOSE_ABOUT

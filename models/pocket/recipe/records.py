@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .numerals import number_word
 from .voice import Voice
 
@@ -16,7 +18,7 @@ class Number(str):
     __slots__ = ()
 
 
-Value = str | Number | bool | list[str] | None
+Value = Any  # text, a Number, and what else JSON knows
 Record = dict[str, Value]
 
 

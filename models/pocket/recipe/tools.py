@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +10,10 @@ from .inventions import invent, relatives
 from .lists import PHRASES, WORDS
 from .manners import asked
 from .reports import result
-from .trades import TRADES, Parameter, Trade
-from .values import LISTS, chosen, declared, drawn, parts
+from .trades import TRADES, Trade
+from .values import LISTS
 from .voice import Voice
+from .wording import Keys, camel, ended, extended, filled, given, keyed, value_of
 
 __all__ = ["Call", "Offer", "both", "offer", "others", "twice"]
 
@@ -23,17 +23,14 @@ Call = tuple[str, dict[str, Json]]
 
 @dataclass(frozen=True)
 class Offer:
-    """A tool: its declaration, a request that calls for it, the arguments, and what it returns.
-
-    `keys` are its parameters by their place in the trade, each with the keys of its fields where it is an object.
-    """
+    """A tool: its declaration, a request that calls for it, the arguments, and what it returns."""
 
     tool: dict[str, Json]
     trade: Trade
     request: str
     arguments: dict[str, Json]
     result: str
-    keys: dict[int, tuple[str, list[str]]]
+    keys: Keys
 
     @property
     def name(self) -> str:
@@ -117,7 +114,7 @@ def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         return None
     one = _offer(voice, trade, bare=True)
     times = 2 if trade.pairs else voice.random.choice((2, 2, 2, 3))
-    values = [[_value(voice, trade, parameter) for parameter in trade.needed] for _ in range(times)]
+    values = [[value_of(voice, trade, parameter) for parameter in trade.needed] for _ in range(times)]
     calls = [
         (one.name, {key: dict(zip(one.needed, each, strict=True))[key][0] for key in one.arguments})
         for each in values
@@ -126,12 +123,12 @@ def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         return None
     spoken = [said for each in values for _, said in each]
     if trade.pairs:
-        request = _filled(_tone(voice, voice.pick(trade.pairs)), spoken)
+        request = filled(_tone(voice, voice.pick(trade.pairs)), spoken)
     else:
         repeated = "in " if trade.needed[0].kind == "city" and voice.chance(0.3) else ""
         together = f"{', '.join(spoken[:-1])} and {repeated}{spoken[-1]}"
         request = _tone(voice, voice.pick(trade.requests)).replace("{0}", together)
-    return one, _ended(voice, request), calls, [result(voice, trade) for _ in calls]
+    return one, ended(voice, request), calls, [result(voice, trade) for _ in calls]
 
 
 AGAIN = ("another one", "another", "one more", "one", "a second one", "also one")
@@ -144,17 +141,17 @@ def _again(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
     if not one.arguments:
         return None
     form = voice.pick(trade.requests)
-    first, second = (_request(voice, trade, one.keys, bare=True) for _ in range(2))
+    first, second = (given(voice, trade, one.keys, bare=True) for _ in range(2))
     if first[0] == second[0]:
         return None
     if trade.needed:
-        rest = _filled(voice.pick((form, voice.pick(trade.requests))), second[1]) + "".join(second[2])
+        rest = filled(voice.pick((form, voice.pick(trade.requests))), second[1]) + "".join(second[2])
     else:
         rest = voice.pick(AGAIN) + "".join(second[2])
-    begun = _filled(_tone(voice, form), first[1]).rstrip("?.!") + "".join(first[2])
+    begun = filled(_tone(voice, form), first[1]).rstrip("?.!") + "".join(first[2])
     request = begun + voice.pick((" and ", " and ", ", and ", " and also ", "; ", ". And ")) + rest
     calls = [(one.name, arguments) for arguments in (first[0], second[0])]
-    return one, _ended(voice, request), calls, [result(voice, trade) for _ in calls]
+    return one, ended(voice, request), calls, [result(voice, trade) for _ in calls]
 
 
 def both(voice: Voice) -> tuple[list[Offer], str]:
@@ -165,7 +162,7 @@ def both(voice: Voice) -> tuple[list[Offer], str]:
         return both(voice)
     (value,) = one.arguments.values()
     arguments = dict.fromkeys(other.arguments, value)
-    said = _ended(voice, _tone(voice, request).replace("{0}", str(value)))
+    said = ended(voice, _tone(voice, request).replace("{0}", str(value)))
     return [one, replace(other, arguments=arguments)], said
 
 
@@ -175,75 +172,18 @@ ALONE = [trade for trade in TRADES if len(trade.needed) == 1 and trade.needed[0]
 
 def _offer(voice: Voice, trade: Trade, *, bare: bool = False) -> Offer:
     """The trade as a tool; a bare one is asked for without its optional parameters."""
-    properties: dict[str, Json] = {}
-    keys: dict[int, tuple[str, list[str]]] = {}
-    camel, described = voice.chance(0.18), voice.chance(0.5)
-    order = list(enumerate(trade.parameters))
-    if voice.chance(0.35):
-        voice.random.shuffle(order)
-    for at, parameter in order:
-        if parameter.added and not parameter.always and voice.chance(0.3):
-            continue
-        key = _key(voice, parameter, properties, camel=camel)
-        inner = [voice.pick(part.names.split()) for part in parts(parameter)]
-        properties[key] = _schema(voice, parameter, inner, described=described)
-        keys[at] = key, inner
+    camels = voice.chance(0.18)
+    keys, properties = keyed(voice, trade, described=voice.chance(0.5), camels=camels)
     form = voice.pick(trade.requests)
-    arguments, spoken, added = _request(voice, trade, keys, bare=bare)
-    request = _filled(_tone(voice, form), spoken)
+    arguments, spoken, added = given(voice, trade, keys, bare=bare)
+    request = filled(_tone(voice, form), spoken)
     if added:
-        request = _with(voice, request, added)
+        request = extended(voice, request, added)
     elif voice.chance(0.05):
         request = request.rstrip("?.!") + voice.pick(PHRASES["tail"])
     required = [keys[at][0] for at, one in enumerate(trade.parameters) if not one.added or one.always]
-    tool = _declare(voice, trade, properties, required, camel=camel)
-    return Offer(tool, trade, _ended(voice, request), arguments, result(voice, trade), keys)
-
-
-def _request(
-    voice: Voice, trade: Trade, keys: dict[int, tuple[str, list[str]]], *, bare: bool
-) -> tuple[dict[str, Json], list[str], list[str]]:
-    """The arguments, how those values are said that stand in a request, and what is added to it."""
-    arguments: dict[str, Json] = {}
-    spoken: dict[int, str] = {}
-    added: list[str] = []
-    short = voice.chance(0.08)
-    for at, (key, inner) in keys.items():
-        parameter = trade.parameters[at]
-        if not parameter.added:
-            value, spoken[at] = _value(voice, trade, parameter)
-        elif parameter.always or (not bare and voice.chance(0.4)):
-            value, said = _option(voice, trade, parameter, short=short)
-            added.append(said)
-        else:
-            continue
-        arguments[key] = dict(zip(inner, value, strict=True)) if inner else value
-    voice.random.shuffle(added)
-    return arguments, [spoken[at] for at in sorted(spoken)], added
-
-
-def _with(voice: Voice, request: str, added: list[str]) -> str:
-    """The request with what is added: after it, now and then some of it before."""
-    mark = "?" if request.endswith("?") else ""
-    request = request.rstrip("?.!")
-    before = added[0]
-    if before[:1] == " " and before[1:2].isalpha() and voice.chance(0.12):
-        request = f"{before[1:2].upper()}{before[2:]}, {request[:1].lower()}{request[1:]}"
-        added = added[1:]
-    for one in added:
-        request += "," + one if one[:1] == " " and voice.chance(0.12) else one
-    return request + ("" if request.endswith(".") or not voice.chance(0.8) else mark)
-
-
-def _ended(voice: Voice, request: str) -> str:
-    """Now and then with a full stop after the last value, or with thanks."""
-    if request[-1:].isalnum() and voice.chance(0.25):
-        return request + voice.pick((".", ".", ".", "!", ", please", " please.", ", thanks", ". Thanks!"))
-    return request
-
-
-def _filled(form: str, spoken: list[str]) -> str:
-    return re.sub(r"\{(\d)\}", lambda match: spoken[int(match[1])], form)
+    tool = _declare(voice, trade, properties, required, camels=camels)
+    return Offer(tool, trade, ended(voice, request), arguments, result(voice, trade), keys)
 
 
 # A request that begins with one of these is an imperative, and may be dressed as one. So is one that begins with a
@@ -272,56 +212,16 @@ def _tone(voice: Voice, form: str) -> str:
     return form + voice.pick(("", "", ".", "!")) if form[-1:].isalpha() else form
 
 
-def _key(voice: Voice, parameter: Parameter, taken: dict[str, Json], *, camel: bool) -> str:
-    free = [name for name in parameter.names.split() if name not in taken and _camel(name) not in taken]
-    name = voice.pick(free or [voice.made_up()])
-    if voice.chance(0.05):
-        name = f"{name}_{voice.pick(('value', 'name', 'arg', 'param', 'input'))}"
-    return _camel(name) if camel else name
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.capitalize() for part in tail)
-
-
-def _schema(voice: Voice, parameter: Parameter, inner: list[str], *, described: bool) -> dict[str, Json]:
-    schema = declared(voice, parameter, inner)
-    if described and parameter.about:
-        schema["description"] = voice.pick(parameter.about)
-    return schema
-
-
-def _option(voice: Voice, trade: Trade, parameter: Parameter, *, short: bool) -> tuple[Json, str]:
-    """A value that is added to a request, and what is added for it; a `short` one names it and its value."""
-    form = voice.random.choice((*parameter.said, *parameter.flags))
-    if not isinstance(form, str):
-        added, meant = form
-        return meant, added
-    value, said = _value(voice, trade, parameter)
-    if short:
-        name = voice.pick(parameter.names.split()).replace("_", " ")
-        return value, voice.pick((", {n} {}", ", {n}: {}", " {n}={}")).replace("{n}", name).replace("{}", said)
-    return value, form.replace("{}", said)
-
-
-def _value(voice: Voice, trade: Trade, parameter: Parameter) -> tuple[Json, str]:
-    """A value and how it is said."""
-    if parameter.kind == "flag":
-        return trade.meaning, ""
-    return chosen(voice, parameter.options) if parameter.kind == "enum" else drawn(voice, parameter.kind)
-
-
 def _declare(
-    voice: Voice, trade: Trade, properties: dict[str, Json], required: list[str], *, camel: bool
+    voice: Voice, trade: Trade, properties: dict[str, Json], required: list[str], *, camels: bool
 ) -> dict[str, Json]:
     name = voice.pick(trade.names)
     if trade.known and voice.chance(0.08):
         name = voice.pick(
             (voice.made_up(), f"tool_{voice.integer(1, 50)}", f"{voice.made_up()}_{voice.made_up()}")
         )
-    elif camel:
-        name = _camel(name)
+    elif camels:
+        name = camel(name)
     function: dict[str, Json] = {"name": name}
     if voice.chance(0.88) or "_" not in name:
         function["description"] = voice.pick(trade.about).rstrip(".") + voice.pick(("", "", "."))
