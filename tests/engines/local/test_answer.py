@@ -183,9 +183,45 @@ def test_functions_need_not_be_called(client):
     assert choice.message.content
 
 
+CUSTOM = [{"type": "custom", "custom": {"name": "set_age"}}]
+TOOLS = [{"type": "function", "function": FUNCTION}]
+
+
+@pytest.mark.parametrize(
+    "forced",
+    [
+        pytest.param({"tools": TOOLS, "tool_choice": "required"}, id="required"),
+        pytest.param(
+            {"tools": TOOLS, "tool_choice": TOOLS[0] | {"function": {"name": "set_age"}}}, id="named"
+        ),
+        pytest.param({"tools": CUSTOM, "tool_choice": "required"}, id="custom"),
+        pytest.param({"functions": [FUNCTION], "function_call": {"name": "set_age"}}, id="functions"),
+    ],
+)
+async def test_a_call_that_is_cut_before_its_name_is_none(ask, forced):
+    """The answer is empty, and ends for its length; cut behind its name, it is a call of that name."""
+    called = []
+    for limit in (1, 6, 10, 13, 17):
+        answer = await ask("Maria is 31 years old.", max_tokens=limit, temperature=0, **forced)
+        assert (answer.text, answer.reasons, answer.usage[1]) == ("", ["length"], limit)
+        called.append([event.name for event in answer.events if isinstance(event, ToolCall)])
+    assert called[:3] == [[], [], []]
+    assert called[-1] == ["set_age"]
+
+
+def test_an_answer_that_is_cut_before_its_call_is_a_legal_one(client):
+    """Its content is the empty text, since it has nothing else."""
+    cut = client.chat.completions.create(**FORCED | {"max_tokens": 3})
+    assert cut.choices[0].finish_reason == "length"
+    assert cut.choices[0].message.content == ""
+    assert cut.choices[0].message.function_call is None
+    chunks = [*client.chat.completions.create(**FORCED | {"max_tokens": 3}, stream=True)]
+    assert [chunk.choices[0].delta.function_call for chunk in chunks] == [None] * len(chunks)
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
 async def test_a_forced_call_is_told_in_events(ask):
-    tools = [{"type": "function", "function": FUNCTION}]
-    answer = await ask("Maria is 31.", tools=tools, tool_choice="required", parallel_tool_calls=False, seed=1)
+    answer = await ask("Maria is 31.", tools=TOOLS, tool_choice="required", parallel_tool_calls=False, seed=1)
     kinds = [type(event) for event in answer.events]
     assert kinds.count(ToolCall) == 1
     assert Text not in kinds
