@@ -48,7 +48,12 @@ def _read(life: str, block: str) -> Action:
 
     forms = tuple(VALUE.sub(value, form) for form in requests.split("; "))
     return Action(
-        life, tuple(names.split()), tuple(about.split("; ")), forms, tuple(values.values()), tuple(fields.split())
+        life,
+        tuple(names.split()),
+        tuple(about.split("; ")),
+        forms,
+        tuple(values.values()),
+        tuple(fields.split()),
     )
 
 

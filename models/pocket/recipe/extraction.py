@@ -149,7 +149,7 @@ def _typed(voice: Voice, key: str, value: Value) -> str:
     elif isinstance(value, str) and value.isdigit() and not value.startswith("0") and voice.chance(0.3):
         value = Number(value)
     text = _value(value)
-    opening += text[0] if text[0] in "\"[" else ""
+    opening += text[0] if text[0] in '"[' else ""
     return f"{_light(opening)}{text.removeprefix(opening[-1])}"
 
 
@@ -165,7 +165,8 @@ KEY_LISTS = (
     ("\n{}\n", "- {}", "\n"), ("[{}]", "{}", ", "), ("({})", "{}", ", "), ("{}", "{}", "/"), ("{}", "{}", "; "),
     ("{}", "'{}'", ", "), ("fields {}", "{}", ", "), ("keys {}", "{}", ", "), ("keys {}", "{}", " and "),
     ("{}", "{} ({t})", " and "), ("{}", "'{}' ({t})", ", "), ("{{}}", '"{}"', ", "), ("keys {}", '"{}"', " and "),
-    ("\n{}\n", "- {} ({t})", "\n"), ("{}", '"{}" ({t})', " and "), ("{}", "{}: {t}", ", "), ("{}", "{} as {t}", ", "),
+    ("\n{}\n", "- {} ({t})", "\n"), ("{}", '"{}" ({t})', " and "), ("{}", "{}: {t}", ", "),
+    ("{}", "{} as {t}", ", "),
 )  # fmt: skip
 # What types are called.
 TYPES = {
@@ -182,11 +183,15 @@ def _listed(voice: Voice, record: Record, hints: dict[str, str]) -> str:
     """The keys as people list them; of some they say more."""
     hinted = {key: _hinted(voice, key, value, hints.get(key, "")) for key, value in record.items()}
     if voice.chance(0.45):
-        return listed([f"the {key}" for key in hinted.values()] if voice.chance(0.25) else list(hinted.values()))
+        return listed(
+            [f"the {key}" for key in hinted.values()] if voice.chance(0.25) else list(hinted.values())
+        )
     whole, each, between = voice.random.choice(KEY_LISTS)
     if "{t}" in each:
         hinted = {key: key for key in record}
-    keys = (each.replace("{}", hinted[key]).replace("{t}", _type(voice, value)) for key, value in record.items())
+    keys = (
+        each.replace("{}", hinted[key]).replace("{t}", _type(voice, value)) for key, value in record.items()
+    )
     return whole.replace("{}", between.join(keys))
 
 

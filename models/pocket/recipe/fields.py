@@ -47,7 +47,9 @@ def draw(voice: Voice, name: str = "") -> Parameter:
         return FIELDS[name]
     field = voice.random.choice(ANY)
     adjective = field.names.startswith("is_")
-    word = voice.value("adjectives" if adjective else voice.pick(("nouns", "things", "tool_nouns", "patched")))
+    word = voice.value(
+        "adjectives" if adjective else voice.pick(("nouns", "things", "tool_nouns", "patched"))
+    )
 
     def put(text: str) -> str:
         return text.replace(WORD, word)

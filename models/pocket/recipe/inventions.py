@@ -60,9 +60,7 @@ def relatives(voice: Voice) -> tuple[Trade, Trade, str]:
     pattern = voice.random.choice([pattern for pattern in PATTERNS if pattern.both])
     words = _words(voice, None)
     other = words | {"a": words["b"], "A": words["B"], "b": words["a"], "B": words["A"]}
-    parameters = tuple(
-        parameter for parameter in _parameters(voice, pattern, words) if not parameter.added
-    )
+    parameters = tuple(parameter for parameter in _parameters(voice, pattern, words) if not parameter.added)
     request = _spoken(voice.pick(pattern.both), words)
     return _trade(voice, pattern, words, parameters), _trade(voice, pattern, other, parameters), request
 

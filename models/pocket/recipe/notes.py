@@ -24,7 +24,7 @@ BETWEEN = ("\n", "\n", ", ", ", ", "; ", " | ", ". ")
 
 @dataclass(frozen=True)
 class About:
-    """What a record is called, the keys that it may have, and what of some a request may say beside their names."""
+    """What a record is called, the keys that it may have, and what of some may be said beside their names."""
 
     names: list[str]
     keys: set[str]
@@ -88,7 +88,17 @@ ITEMS = (
 )
 HINTS = ("list of objects with {0} and {1}", "array of {0} and {1}", "each with {0} and {1}", "[{0}, {1}]")
 NAMES, NUMBERS = "name item product title label", "count quantity number amount price age size"
-FRAMES = ("{}", "{}", "{}, please", "please bring {}", "we have {}", "list: {}", "here they are: {}", "I need {}", "there are {}")
+FRAMES = (
+    "{}",
+    "{}",
+    "{}, please",
+    "please bring {}",
+    "we have {}",
+    "list: {}",
+    "here they are: {}",
+    "I need {}",
+    "there are {}",
+)
 
 
 def _several(voice: Voice) -> tuple[str, Record, About]:
@@ -97,7 +107,9 @@ def _several(voice: Voice) -> tuple[str, Record, About]:
     made = [(drawn(voice, parameter.kind)[0], drawn(voice, "1-99#")) for _ in range(voice.integer(2, 4))]
     each = voice.pick(EACH)
     said = [each.replace("{0}", name).replace("{1}", words) for name, (_, words) in made]
-    text = cased(voice, voice.pick(FRAMES).replace("{}", ", ".join(said) if voice.chance(0.4) else listed(said)))
+    text = cased(
+        voice, voice.pick(FRAMES).replace("{}", ", ".join(said) if voice.chance(0.4) else listed(said))
+    )
     key, number = voice.pick(NAMES.split()), voice.pick(NUMBERS.split())
     rows = [{key: name, number: count} for name, (count, _) in made]
     whole = voice.pick(parameter.names.split())

@@ -112,7 +112,9 @@ def _option(voice: Voice, trade: Trade, parameter: Parameter, *, short: bool) ->
     value, said = value_of(voice, trade, parameter)
     if short:
         name = voice.pick(parameter.names.split()).replace("_", " ")
-        return value, voice.pick((", {n} {}", ", {n}: {}", " {n}={}")).replace("{n}", name).replace("{}", said)
+        return value, voice.pick((", {n} {}", ", {n}: {}", " {n}={}")).replace("{n}", name).replace(
+            "{}", said
+        )
     return value, form.replace("{}", said)
 
 
