@@ -20,6 +20,7 @@ from duologue import BadRequestError, Client
 from duologue._version import __version__
 from duologue.cli import main
 from duologue.cli._terminal import printable
+from duologue.engine import Finish, Reasoning, Refusal, Text, ToolArguments, ToolCall
 from duologue.run import run_server
 
 COMMAND = [sys.executable, "-m", "duologue"]
@@ -144,6 +145,34 @@ def test_errors_are_one_line_that_says_what_to_do(arguments: list[str], says: st
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert says in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("events", "shown", "note"),
+    [
+        pytest.param([Text("one"), Finish("length")], "one\n", "(cut at the token limit)\n", id="limit"),
+        pytest.param(
+            [Text("one"), Finish("content_filter")], "one\n", "(stopped by the content filter)\n", id="filter"
+        ),
+        pytest.param([ToolCall("look"), ToolArguments("{}")], "", "(it calls tools, of which", id="tools"),
+        pytest.param([Refusal("No.")], "No.\n", "", id="refusal"),
+        pytest.param([Reasoning("Hm."), Text("Yes.")], "Yes.\n", "", id="thoughts"),
+        pytest.param([], "", "(the answer is empty)\n", id="nothing"),
+    ],
+)
+def test_an_answer_that_is_less_than_one_is_not_taken_for_one(events, shown: str, note: str) -> None:
+    """A note apart from the answer says why it ends where it does."""
+
+    def scripted(request):
+        yield from events
+
+    with run_server(scripted) as url:
+        result = run("chat", "Hi", "--base-url", url)
+    assert (result.exit_code, result.stdout) == (0, shown)
+    first, _, rest = result.stderr.partition("\n")
+    assert first.startswith("scripted answers")
+    assert rest.startswith(note)
+    assert bool(rest) == bool(note)
 
 
 def test_an_unknown_model_is_an_error(slow_url: str) -> None:

@@ -12,10 +12,17 @@ from ._endpoint import endpoint
 from ._terminal import INTERRUPTED, printable
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..types.chat import ChatCompletionMessageParam
+    from ..client import Client, Stream
+    from ..types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 __all__ = ["chat"]
+
+# What is to be known of an answer that ended for another reason than that all was said.
+_NOTES: dict[str | None, str] = {
+    "length": "cut at the token limit",
+    "content_filter": "stopped by the content filter",
+    "tool_calls": "it calls tools, of which there are none here",
+}
 
 
 @click.command(
@@ -82,16 +89,28 @@ def _answer(client: Client, model: str, messages: list[ChatCompletionMessagePara
     try:
         with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
             for chunk in stream:
-                parts.append(chunk.text)
-                _show(chunk.text)
+                parts.append(_said(chunk))
+                _show(parts[-1])
+            note = _NOTES.get(_finish_reason(stream)) or ("" if any(parts) else "the answer is empty")
     except KeyboardInterrupt:
-        whole = False
+        whole, note = False, "stopped; what came is kept"
     finally:
         if any(parts):
             click.echo()
-    if not whole:
-        click.echo("(stopped; what came is kept)", err=True)
+    if note:
+        click.echo(f"({note})", err=True)
     return "".join(parts), whole
+
+
+def _said(chunk: ChatCompletionChunk) -> str:
+    """What a chunk adds to the answer, or to the refusal of one."""
+    deltas = [choice.delta for choice in chunk.choices if not choice.index]
+    return "".join((delta.content or "") + (delta.refusal or "") for delta in deltas)
+
+
+def _finish_reason(stream: Stream[ChatCompletionChunk]) -> str | None:
+    choices = stream.completion.choices if stream.completion else []
+    return choices[0].finish_reason if choices else None
 
 
 def _utf8(text: str) -> str:
