@@ -6,12 +6,14 @@ import contextlib
 import io
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import duologue
 from duologue import Client
 from duologue.cli import main
 from duologue.engines.local import default_engine
@@ -101,12 +103,25 @@ def test_every_page_can_be_found() -> None:
 
 
 def test_the_tree_of_errors_is_the_real_one() -> None:
-    """The tree drawn in the reference is the one of the classes."""
-    from duologue.protocol import errors
-
+    """Each exception that the package offers, once, below the class that it is derived from."""
     page = (ROOT / "docs/reference/outcomes.md").read_text("utf-8")
-    drawn = set(re.findall(r"[A-Z]\w*Error\b", page.partition("```text")[2].partition("```")[0]))
-    real = {
-        name for name in errors.__all__ if isinstance(getattr(errors, name), type) and name != "OpenAIError"
-    }
-    assert drawn == real
+    above = ["DuologueError"]
+    drawn = {"DuologueError"}
+    for line in page.partition("DuologueError\n")[2].partition("```")[0].splitlines():
+        branch, name = re.match(r"([│ ]*[├└]── )(\w+)", line).groups()
+        depth = len(branch) // 4
+        assert getattr(duologue, name).__bases__[0] is getattr(duologue, above[depth - 1])
+        above[depth:] = [name]
+        drawn.add(name)
+    offered = {name for name in duologue.__all__ if name.endswith("Error")}
+    assert drawn == offered - {"OpenAIError"}
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """What is required, by the package, by an extra or for development, stands on the page of dependencies."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    page = (ROOT / "docs/reference/dependencies.md").read_text("utf-8")
+    extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
+    required = [project["project"]["dependencies"], *extras.values(), *groups.values()]
+    names = {re.split(r"[^\w-]", each)[0] for lists in required for each in lists if isinstance(each, str)}
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", page)) == []
