@@ -1,4 +1,4 @@
-"""Tools and texts put together from what they are about (actions.toml, notes.toml) and what else may be said of it."""
+"""Tools and texts put together from what they are about (actions.toml, notes.toml) and what else may be said."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ MORE = (0, 1, 1, 2, 2, 2, 3, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Action:
-    """What a tool does: its names and descriptions, what asks for it, and the fields that may be said with it."""
+    """What a tool does: its names and descriptions, what asks for it, and the fields that may be said with it.
+
+    Where requests mean one of several things, each meaning has its own, and `meant` are the names of what is meant.
+    """
 
     life: str
     names: tuple[str, ...]
     about: tuple[str, ...]
-    requests: tuple[str, ...]
+    requests: tuple[tuple[str, ...], ...]
     values: tuple[Parameter, ...]
     fields: tuple[str, ...]
+    meant: str = ""
+    meanings: tuple[str, ...] = ()
 
 
 def _read(life: str, block: str) -> Action:
@@ -46,14 +51,18 @@ def _read(life: str, block: str) -> Action:
         values.setdefault(match[0], made)
         return f"{{{list(values).index(match[0])}}}"
 
-    forms = tuple(VALUE.sub(value, form) for form in requests.split("; "))
+    meant, _, rest = requests.rpartition(" > ")
+    groups = [group.split(": ", 1) if meant else ("", group) for group in rest.split(" / ")]
+    forms = tuple(tuple(VALUE.sub(value, form) for form in group.split("; ")) for _, group in groups)
     return Action(
-        life,
-        tuple(names.split()),
-        tuple(about.split("; ")),
-        forms,
-        tuple(values.values()),
-        tuple(fields.split()),
+        life=life,
+        names=tuple(names.split()),
+        about=tuple(about.split("; ")),
+        requests=forms,
+        values=tuple(values.values()),
+        fields=tuple(fields.split()),
+        meant=meant,
+        meanings=tuple(meaning for meaning, _ in groups) if meant else (),
     )
 
 
@@ -88,13 +97,17 @@ def _drawn(voice: Voice, action: Action) -> Trade:
         names.append(WORD if voice.chance(0.7) else voice.pick(list(FIELDS)))
     fields = {field.names.split()[0]: field for field in (draw(voice, name) for name in names)}
     more = [replace(field, always=voice.chance(0.55)) for field in fields.values()]
-    if more and not action.values:  # a request says at least one thing
+    at = voice.random.randrange(len(action.requests))
+    if action.meant:
+        meaning = (("", action.meanings[at]),)
+        more.append(Parameter(action.meant, "enum", flags=meaning, options=action.meanings, always=True))
+    elif more and not action.values:  # a request says at least one thing
         more[0] = replace(more[0], always=True)
     voice.random.shuffle(more)
     return Trade(
         names=action.names,
         about=action.about,
-        requests=action.requests,
+        requests=action.requests[at],
         results=RESULTS,
         parameters=(*action.values, *more),
         life=action.life,

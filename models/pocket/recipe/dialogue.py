@@ -10,6 +10,7 @@ from . import memory, skills, systems
 from .extraction import extract
 from .faq import faq
 from .lists import PHRASES
+from .manners import beside
 from .marks import CLOSE, OPEN
 from .reports import report
 from .skills import Pair
@@ -117,6 +118,8 @@ THOUGHTS = {
     "count": "I have to count.",
     "repeat": "I have to repeat the words exactly.",
 }
+# What one says in passing, and no tool is for.
+CHATTY = ("greet", "who", "talk")
 DEFAULT_THOUGHT = "The answer is in what the user said."
 LONG_SHARE, LONG_SHARE_FIRST = 0.004, 0.006
 LONG_CHARACTERS = 1200, 5200
@@ -134,7 +137,7 @@ def dialogue(voice: Voice, *, early: bool = False) -> Dialogue:
             made.say(*_plain(voice))
     if made.messages[0]["role"] != "system" and voice.chance(0.3):
         made.system(voice.pick(PHRASES["neutral"]) if voice.chance(0.9) else systems.persona(voice)[0])
-    if name in (*THOUGHTS, "arithmetic") and not made.tools and voice.chance(0.18):
+    if name in (*THOUGHTS, "arithmetic") and not made.tools and voice.chance(0.3 if name in CHATTY else 0.18):
         _distract(voice, made)
     return made
 
@@ -191,6 +194,8 @@ def _tools(voice: Voice) -> Dialogue:
     if voice.chance(0.1):
         aside = voice.pick(PHRASES["aside"]) if voice.chance(0.7) else f"{voice.sentence().rstrip('.!')}."
         said = f"{aside} {said}"
+    elif voice.chance(0.1):
+        said = beside(voice, said)
     made.thinks = voice.chance(0.08)
     thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
     made.messages += [{"role": "user", "content": said}, _calling(calls, thought if made.thinks else "")]

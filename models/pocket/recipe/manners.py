@@ -5,7 +5,7 @@ from __future__ import annotations
 from .lists import PHRASES
 from .voice import Voice
 
-__all__ = ["asked", "cased", "question", "quoted", "slips"]
+__all__ = ["asked", "beside", "cased", "question", "quoted", "slips"]
 
 # The neighbour of each letter on a keyboard.
 BESIDE = {
@@ -85,3 +85,15 @@ def _typo(voice: Voice, text: str) -> str:
         else:
             letters[at] = BESIDE.get(letters[at], letters[at])
     return "".join(letters)
+
+
+def beside(voice: Voice, text: str) -> str:
+    """The text, and something after it that changes nothing."""
+    after = voice.fill(voice.pick(PHRASES["excuse"]))
+    if text[-1:] in ".!?":
+        after = after.lstrip(", ")
+        return f"{text} {after[:1].upper()}{after[1:]}{voice.pick(('.', '.', '', '!'))}"
+    if voice.chance(0.4):
+        after = after.lstrip(", ")
+        return f"{text}. {after[:1].upper()}{after[1:]}{voice.pick(('.', '.', '', '!'))}"
+    return text + after + voice.pick((".", "", "", "!"))

@@ -142,15 +142,19 @@ def _again(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         return None
     form = voice.pick(trade.requests)
     first, second = (given(voice, trade, one.keys, bare=True) for _ in range(2))
-    if first[0] == second[0]:
-        return None
-    if trade.needed:
+    if trade.needed and all(first[2]) and first[2] and voice.chance(0.3):  # the same matter, said of it twice
+        matter = {one.keys[at][0] for at, parameter in enumerate(trade.parameters) if not parameter.added}
+        second[0].update((key, value) for key, value in first[0].items() if key in matter)
+        rest = "".join(second[2])
+    elif trade.needed:
         rest = filled(voice.pick((form, voice.pick(trade.requests))), second[1]) + "".join(second[2])
     else:
         rest = voice.pick(AGAIN) + "".join(second[2])
     begun = filled(_tone(voice, form), first[1]).rstrip("?.!") + "".join(first[2])
     request = begun + voice.pick((" and ", " and ", ", and ", " and also ", "; ", ". And ")) + rest
     calls = [(one.name, arguments) for arguments in (first[0], second[0])]
+    if calls[0] == calls[1]:
+        return None
     return one, ended(voice, request), calls, [result(voice, trade) for _ in calls]
 
 
