@@ -102,6 +102,13 @@ def test_every_page_can_be_found() -> None:
     assert sorted(set(PAGES) - found) == []
 
 
+def test_every_name_of_the_package_is_explained() -> None:
+    """Each stands once on the page of names: in the first column of a table, or in the list of errors."""
+    page, _, _ = (ROOT / "docs/reference/names.md").read_text("utf-8").partition("## Modules with more")
+    told = re.findall(r"`(\w+)`", "\n".join(line.split(" | ")[0] for line in page.splitlines()))
+    assert sorted(told) == duologue.__all__
+
+
 def test_the_tree_of_errors_is_the_real_one() -> None:
     """Each exception that the package offers, once, below the class that it is derived from."""
     page = (ROOT / "docs/reference/outcomes.md").read_text("utf-8")
