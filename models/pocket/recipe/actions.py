@@ -22,7 +22,7 @@ MORE = (0, 1, 1, 2, 2, 2, 3, 3, 4, 5)
 class Action:
     """What a tool does: its names and descriptions, what asks for it, and the fields that may be said with it.
 
-    Where requests mean one of several things, each meaning has its own, and `meant` are the names of what is meant.
+    Where requests mean one of several things, each meaning has its own, and `meant` is what this is called.
     """
 
     life: str
