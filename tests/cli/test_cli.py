@@ -308,6 +308,32 @@ def test_a_conversation_at_a_terminal() -> None:
     assert status == 0
 
 
+def test_a_question_can_be_edited() -> None:
+    """Arrow keys move in the line, and the key up brings the question before."""
+    pytest.importorskip("readline")
+
+    def parrot(request):
+        return f"<{request.messages[-1].text}>"
+
+    with run_server(parrot) as url:
+        leader, follower = pty.openpty()
+        chat = subprocess.Popen(
+            [*COMMAND, "chat", "--base-url", url], stdin=follower, stdout=follower, stderr=follower
+        )
+        os.close(follower)
+        read_until(leader, b"> ")
+        os.write(leader, b"hllo\x1b[D\x1b[D\x1b[De\n")
+        first = read_until(leader, b"\n> ")
+        os.write(leader, b"\x1b[A\n")
+        second = read_until(leader, b"\n> ")
+        os.write(leader, b"\x04")
+        status = chat.wait(10)
+        os.close(leader)
+    assert b"<hello>" in first
+    assert b"<hello>" in second
+    assert status == 0
+
+
 def read_until(terminal: int, end: bytes, seconds: float = 10.0) -> bytes:
     seen = b""
     deadline = time.monotonic() + seconds

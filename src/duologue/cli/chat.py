@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -66,10 +67,15 @@ def _first_model(client: Client) -> str:
 
 
 def _converse(client: Client, model: str) -> None:
+    with suppress(ImportError):  # Windows edits lines by itself
+        import readline  # noqa: F401 - arrow keys, and the key up for earlier questions
+
+    # Apart from the answers where those go into a file. Lines can be edited where both are on the terminal.
+    apart = not sys.stdout.isatty()
     messages: list[ChatCompletionMessageParam] = []
     while True:
         try:
-            question = click.prompt("", prompt_suffix="> ", err=True)
+            question = click.prompt("", prompt_suffix="> ", err=apart)
         except click.Abort:  # Ctrl-D, or Ctrl-C at the prompt
             click.echo(err=True)
             return
