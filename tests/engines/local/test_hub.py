@@ -190,6 +190,13 @@ def test_a_connection_that_breaks_is_taken_up_again(hub, tmp_path):
     assert hub.resumed == [10 * 2**20]
 
 
+def test_a_bar_shows_how_far_it_is(hub, tmp_path):
+    """On a terminal; the variable is the library's own way to say that there is one."""
+    shown = ran(SCRIPT, tmp_path, hub.address, "hf:me/model:a.gguf", TQDM_POSITION="-1").stderr
+    assert "a.gguf: " in shown
+    assert "100%" in shown
+
+
 SERVE = """
 import resource, signal, sys
 from duologue.cli import main

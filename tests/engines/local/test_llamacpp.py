@@ -523,7 +523,7 @@ async def test_a_sentence_piece_model_answers(tmp_path, ask):
 
 
 @pytest.mark.parametrize("temperature", [0, 2])
-async def test_a_sentence_piece_model_keeps_to_a_schema(tmp_path, ask, temperature):
+async def test_a_sentence_piece_model_keeps_to_schemas(tmp_path, ask, temperature):
     """Its tokenizer puts a space in front of every text; what it is made to say has none."""
     engine = LlamaCppEngine(sentence_piece(tmp_path), threads=1)
     schema = {
@@ -532,14 +532,20 @@ async def test_a_sentence_piece_model_keeps_to_a_schema(tmp_path, ask, temperatu
         "required": ["hello", "he"],
         "additionalProperties": False,
     }
-    asked = {"response_format": json_schema(schema), "temperature": temperature, "seed": 1, "logprobs": True}
-    said = await ask(engine, "hello", **asked)
+    asked = {"temperature": temperature, "seed": 1}
+    said = await ask(engine, "hello", response_format=json_schema(schema), logprobs=True, **asked)
+    called = await ask(
+        engine, "hello", tools=TOOLS, tool_choice="required", parallel_tool_calls=False, **asked
+    )
     await engine.close()
     assert json.loads(texts(said)[0])["hello"] == "hello hell"
     assert reasons(said) == ["stop"]
     pieces = [entry.token for entry in entries(said)]
     assert "".join(pieces) == texts(said)[0]
     assert " hell" in pieces
+    assert [event.name for event in called if isinstance(event, ToolCall)] == ["get_weather"]
+    arguments = "".join(event.text for event in called if isinstance(event, ToolArguments))
+    jsonschema.validate(json.loads(arguments), WEATHER)
 
 
 def test_a_sentence_piece_text_is_written_whole(tmp_path):
