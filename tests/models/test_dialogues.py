@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from operator import add, sub
+from pathlib import Path
 
 import pytest
 from recipe import skills
+from recipe.actions import ACTIONS, NOTES
 from recipe.dialogue import LATER, Dialogue, dialogue
 from recipe.extraction import extract
 from recipe.faq import FACTS, faq
+from recipe.fields import FIELDS
 from recipe.lines import LINES
 from recipe.marks import LIGHT, unmark
 from recipe.reports import report
@@ -20,8 +24,25 @@ from recipe.trades import NUMBERS
 from recipe.unknown import UNKNOWN, unknown
 from recipe.voice import VALUES, Voice
 
+from duologue.engines.local.template import ChatTemplate
+
 MANY = 400
-JSON_TYPES = {"string": str, "integer": int, "number": int | float, "boolean": bool, "array": list}
+TEMPLATE = Path(__file__).parents[2] / "models/pocket/recipe/template.jinja"
+JSON_TYPES = {
+    "string": str,
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+# Values of choices, which a text may mean by other words.
+MEANT = {
+    *re.findall(r"=([^{}]+)\}", "".join(LINES)),
+    *(option for field in FIELDS.values() for option in field.options),
+    *(meaning for action in (*ACTIONS, *NOTES) for meaning in action.meanings),
+    *(option for action in (*ACTIONS, *NOTES) for field in action.values for option in field.options),
+}
 
 
 def voices(name: str) -> list[Voice]:
@@ -67,14 +88,43 @@ def test_calls_are_what_the_tools_declare():
             declared = schema["properties"][name]
             assert isinstance(value, JSON_TYPES[declared["type"]])
             assert value in declared.get("enum", [value])
+            if isinstance(value, dict):
+                assert list(value) == declared["required"] == list(declared["properties"])
 
 
 def test_what_is_passed_to_a_tool_was_said():
-    """A text among the arguments stands in the request, letter for letter; a choice may begin with a capital."""
+    """A text among the arguments stands in the request, letter for letter, but for choices."""
     for voice in voices("tools"):
         one = offer(voice)
-        said = [value for value in one.arguments.values() if isinstance(value, str)]
-        assert all(value in one.request or value.capitalize() in one.request for value in said)
+        assert all(stands(value, one.request) for value in leaves(one.arguments))
+
+
+def test_what_may_be_left_out_is_shown_so():
+    """Where a request says nothing of a parameter, the declaration marks it."""
+    template, left_out = ChatTemplate(TEMPLATE.read_text("utf-8")), 0
+    for voice in voices("optional"):
+        one = offer(voice)
+        prompt = template.render([], datetime.now(), tools=[one.tool["function"]])
+        for name in one.tool["function"]["parameters"]["properties"]:
+            if name not in one.arguments:
+                assert re.search(rf"[(, {{]{re.escape(name)}\?: ", prompt)
+                left_out += 1
+    assert left_out > MANY // 10
+
+
+def test_a_field_is_said_in_one_way_at_least():
+    """Every choice that a field has can be said, by its name or by other words."""
+    for field in FIELDS.values():
+        assert field.said or {meaning for _, meaning in field.flags} >= set(field.options or (True, False))
+
+
+def test_texts_and_requests_hold_what_their_actions_have():
+    """Each is begun by its values alone, and all of one action hold the same."""
+    for action in (*ACTIONS, *NOTES):
+        for requests in action.requests:
+            held = {frozenset(re.findall(r"\{(\d+)\}", request)) for request in requests}
+            assert held == {frozenset(map(str, range(len(action.values))))}, action.names
+        assert set(action.fields) <= {*FIELDS, "{w}"}, action.names
 
 
 def test_other_tools_are_not_asked_for():
@@ -101,8 +151,7 @@ def test_two_calls_of_one_tool():
     for one, request, calls, results in made:
         assert len(calls) == len(results) >= 2
         assert {name for name, _ in calls} == {one.name}
-        said = [value for _, arguments in calls for value in arguments.values() if isinstance(value, str)]
-        assert all(value in request or value.capitalize() in request for value in said)
+        assert all(stands(value, request) for _, arguments in calls for value in leaves(arguments))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +163,8 @@ def test_two_calls_of_one_tool():
         ("sent", "The result is: sent."),
         ('{"error": "not found"}', "The tool reported an error: not found."),
         ('{"ok": true}', "The ok is true."),
+        ('{"at": {"city": "Oslo", "room": null}}', "The at is city Oslo and room unknown."),
+        ('[{"a": 1}, {"a": 2}]', "The results are a 1; a 2."),
     ],
 )
 def test_what_is_said_to_a_result(result, said):
@@ -126,18 +177,19 @@ def test_two_results_are_told_apart():
 
 def test_extraction_is_json_of_the_text():
     """The answer is one JSON object; what it holds stands in the text, was not said there, or is what it means."""
-    meant = set(re.findall(r"=([^{}]+)\}", "".join(LINES)))
     for voice in voices("extract"):
         _, said, answer = extract(voice)
         record = json.loads(unmark(answer)[0])
         assert record
-        for value in leaves(record):
-            assert (
-                not isinstance(value, str)
-                or value in said
-                or value in said.replace(",", "")
-                or value in meant
-            )
+        assert all(stands(value, said) for value in leaves(record))
+
+
+def stands(value, said):
+    """Whether a text holds a value that is one; choices are left aside."""
+    if not isinstance(value, str) or value in MEANT:
+        return True
+    forms = value, value.capitalize(), value.lower()
+    return any(form in said or form in said.replace(",", "") for form in forms)
 
 
 def leaves(value):
@@ -153,7 +205,7 @@ def test_keys_are_marked_where_the_text_does_not_name_them():
     for answer in answers:
         text, spans = unmark(answer)
         marked = "".join(text[low:high] for low, high, _ in spans)
-        assert re.findall(r'"([a-z_]+)":', marked) == re.findall(r'"([a-z_]+)": ', text)
+        assert re.findall(r'"(\w+)":', marked) == re.findall(r'"(\w+)": ', text)
 
 
 def test_sums_are_right():

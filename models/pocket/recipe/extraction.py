@@ -65,7 +65,8 @@ def _dictated(voice: Voice, record: Record) -> str:
     if len(fields) > 1 and voice.chance(0.1):
         at = voice.integer(0, len(fields) - 1)
         inner = ", ".join(fields[at:])
-        fields[at:] = [f"{_light(json.dumps(voice.value('nouns')))}: {{{inner}{_light('}')}"]
+        opening = f"{json.dumps(voice.value('nouns'))}: {{"
+        fields[at:] = [f"{_light(opening)}{inner}{_light('}')}"]
     return f"{OPEN}{{{CLOSE}{', '.join(fields)}{_light('}')}"
 
 
@@ -73,12 +74,18 @@ def _light(text: str) -> str:
     return f"{LIGHT}{text}{CLOSE}"
 
 
+def _object(voice: Voice, record: Record) -> str:
+    inner = ", ".join(_typed(voice, name, one) for name, one in record.items())
+    return f"{_light('{')}{inner}{_light('}')}"
+
+
 def _typed(voice: Voice, key: str, value: Value) -> str:
     """A field; digits may be a text or a number."""
     opening = f"{json.dumps(key)}: "
     if isinstance(value, dict):
-        inner = ", ".join(_typed(voice, name, one) for name, one in value.items())
-        return f"{_light(opening + '{')}{inner}{_light('}')}"
+        return f"{_light(opening)}{_object(voice, value)}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"{_light(opening + '[')}{', '.join(_object(voice, one) for one in value)}]"
     if isinstance(value, Number) and voice.chance(0.1):
         value = str(value)
     elif isinstance(value, str) and value.isdigit() and not value.startswith("0") and voice.chance(0.3):

@@ -49,12 +49,12 @@ def note(voice: Voice) -> tuple[str, Record, About]:
 def _sentences(voice: Voice, trade: Trade, keys: Keys) -> tuple[str, Record]:
     """What is said of the matter, and all else; what is not said is null."""
     record, spoken, added = given(voice, trade, keys)
-    text = filled(voice.pick(trade.requests), spoken)
-    text = extended(voice, text, added) if added else text
+    form = cased(voice, voice.pick(trade.requests))
+    text = extended(voice, form, spoken, added) if added else filled(form, spoken)
     if voice.chance(0.1):
         for key, _ in keys.values():
             record.setdefault(key, None)
-    return ended(voice, cased(voice, text)), record
+    return ended(voice, text), record
 
 
 def _form(voice: Voice, trade: Trade, keys: Keys) -> tuple[str, Record]:

@@ -150,7 +150,7 @@ def _again(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         rest = filled(voice.pick((form, voice.pick(trade.requests))), second[1]) + "".join(second[2])
     else:
         rest = voice.pick(AGAIN) + "".join(second[2])
-    begun = filled(_tone(voice, form), first[1]).rstrip("?.!") + "".join(first[2])
+    begun = filled(_tone(voice, form).rstrip("?.!"), first[1]) + "".join(first[2])
     request = begun + voice.pick((" and ", " and ", ", and ", " and also ", "; ", ". And ")) + rest
     calls = [(one.name, arguments) for arguments in (first[0], second[0])]
     if calls[0] == calls[1]:
@@ -180,10 +180,9 @@ def _offer(voice: Voice, trade: Trade, *, bare: bool = False) -> Offer:
     keys, properties = keyed(voice, trade, described=voice.chance(0.5), camels=camels)
     form = voice.pick(trade.requests)
     arguments, spoken, added = given(voice, trade, keys, bare=bare)
-    request = filled(_tone(voice, form), spoken)
-    if added:
-        request = extended(voice, request, added)
-    elif voice.chance(0.05):
+    form = _tone(voice, form)
+    request = extended(voice, form, spoken, added) if added else filled(form, spoken)
+    if not added and voice.chance(0.05):
         request = request.rstrip("?.!") + voice.pick(PHRASES["tail"])
     required = [keys[at][0] for at, one in enumerate(trade.parameters) if not one.added or one.always]
     tool = _declare(voice, trade, properties, required, camels=camels)

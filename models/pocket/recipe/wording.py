@@ -57,17 +57,19 @@ def given(
     return arguments, [spoken[at] for at in sorted(spoken)], added
 
 
-def extended(voice: Voice, request: str, added: list[str]) -> str:
-    """The request with what is added: after it, now and then some of it before."""
-    mark = "?" if request.endswith("?") else ""
-    request = request.rstrip("?.!")
-    before = added[0]
+def extended(voice: Voice, form: str, spoken: list[str], added: list[str]) -> str:
+    """A form with its values in it and what is added: after it, now and then some of it before."""
+    mark = "?" if form.endswith("?") else ""
+    form, before = form.rstrip("?.!"), added[0]
     if before[:1] == " " and before[1:2].isalpha() and voice.chance(0.12):
-        request = f"{before[1:2].upper()}{before[2:]}, {request[:1].lower()}{request[1:]}"
+        first = form[:1] if form.startswith("I") and not form[1:2].isalpha() else form[:1].lower()
+        text = f"{before[1:2].upper()}{before[2:]}, {filled(first + form[1:], spoken)}"
         added = added[1:]
+    else:
+        text = filled(form, spoken)
     for one in added:
-        request += "," + one if one[:1] == " " and voice.chance(0.12) else one
-    return request + ("" if request.endswith(".") or not voice.chance(0.8) else mark)
+        text += "," + one if one[:1] == " " and voice.chance(0.12) else one
+    return text + ("" if text.endswith((".", "!", "?")) or not voice.chance(0.8) else mark)
 
 
 def ended(voice: Voice, request: str) -> str:
