@@ -184,28 +184,45 @@ def _thoughtful(voice: Voice, name: str, made: Dialogue) -> Pair:
 
 
 def _tools(voice: Voice) -> Dialogue:
-    """A request for one or two tools among others, perhaps with their results."""
+    """A request for one or two tools among others, perhaps with their results, and then for some of the others."""
     asked, said, calls, results, labels = _requested(voice)
-    offered = [*asked, *others(voice, asked, voice.random.choice((0, 0, 1, 1, 2, 2, 3)))]
+    rest = others(voice, asked, voice.random.choice((0, 1, 1, 1, 2, 2, 3)))
+    offered = [*asked, *rest]
     voice.random.shuffle(offered)
     made = Dialogue(tools=[one.tool for one in offered])
     if voice.chance(0.1):
         made.say(*PLAIN[voice.pick(("greet", "talk", "faq"))](voice))
+    made.thinks = voice.chance(0.08)
+    thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
+    _called(voice, made, said, _calling(calls, thought if made.thinks else ""))
+    if not made.thinks:
+        _reported(voice, made, results, labels)
+        nouns = {one.trade.noun for one in asked if one.trade.noun}
+        for one in rest:
+            if one.trade.noun not in nouns and voice.chance(0.5):
+                _called(voice, made, one.request, _calling([(one.name, one.arguments)], ""))
+                _reported(voice, made, [one.result], [one.name])
+        if voice.chance(0.08):
+            broad = any(one.broad for one in offered)
+            made.say(*PLAIN["talk" if broad else voice.pick(("talk", "faq", "arithmetic", "unknown"))](voice))
+    return made
+
+
+def _called(voice: Voice, made: Dialogue, said: str, calls: Message) -> None:
+    """A request and what is called, now and then with words around the request that change nothing."""
     if voice.chance(0.1):
         aside = voice.pick(PHRASES["aside"]) if voice.chance(0.7) else f"{voice.sentence().rstrip('.!')}."
         said = f"{aside} {said}"
     elif voice.chance(0.1):
         said = beside(voice, said)
-    made.thinks = voice.chance(0.08)
-    thought = "; ".join(f"{name}: {', '.join(arguments) or 'no arguments'}" for name, arguments in calls)
-    made.messages += [{"role": "user", "content": said}, _calling(calls, thought if made.thinks else "")]
-    if not made.thinks and voice.chance(0.4):
+    made.messages += [{"role": "user", "content": said}, calls]
+
+
+def _reported(voice: Voice, made: Dialogue, results: list[str], labels: list[str]) -> None:
+    """Now and then the results, and what is said to them."""
+    if voice.chance(0.35):
         made.messages += [{"role": "tool", "content": result} for result in results]
         made.messages.append({"role": "assistant", "content": report(results, labels)})
-        if voice.chance(0.15):
-            broad = any(one.broad for one in offered)
-            made.say(*PLAIN["talk" if broad else voice.pick(("talk", "faq", "arithmetic", "unknown"))](voice))
-    return made
 
 
 def _requested(voice: Voice) -> tuple[list[Offer], str, list[Call], list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""Texts to take fields out of: lines, sentences about a subject, loose keys and values (lines.toml, records.toml)."""
+"""Texts to take fields out of: lines, sentences on a subject, loose keys and values (lines.toml, records.toml)."""
 
 from __future__ import annotations
 
