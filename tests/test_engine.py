@@ -329,7 +329,34 @@ class CountingAsync(Counting):
         yield f"{self.asked}"
 
 
-@pytest.mark.parametrize("kind", [CountingGenerator, CountingCoroutine, CountingAsync])
+class CountingList(Counting):
+    def generate(self, request):
+        self.asked += 1
+        return [f"{self.asked}"]
+
+
+class CountingLazy(Counting):
+    def generate(self, request):
+        self.asked += 1
+        return (each for each in [f"{self.asked}"])
+
+
+class CountingHanding(Counting):
+    def generate(self, request):
+        return CountingAsync.generate(self, request)  # type: ignore[arg-type] # it counts as the other does
+
+
+KINDS = [
+    CountingGenerator,
+    CountingCoroutine,
+    CountingAsync,
+    CountingList,
+    CountingLazy,
+    CountingHanding,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_class_may_yield_or_return_as_a_function_does(kind):
     """It keeps its state, its names and its hooks; what blocks does so in a thread."""
     made = kind()

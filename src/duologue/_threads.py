@@ -23,6 +23,9 @@ MAX_THREADS = 1024
 _threads = threading.BoundedSemaphore(MAX_THREADS)
 _END: Any = object()
 
+# What an event loop takes for its own end, or for that of a coroutine. From a thread it is neither.
+_MISLEADING = (GeneratorExit, KeyboardInterrupt)
+
 
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
     """What `function(*args)` returns, run in a thread with the caller's context variables."""
@@ -70,6 +73,8 @@ async def iterate_in_thread(items: Iterable[T]) -> AsyncGenerator[T, None]:
                     return
                 post(item)
             post(_END)
+        except _MISLEADING as error:
+            post(_END, _as_error(error))
         except BaseException as error:  # the reader raises it
             post(_END, error)
         finally:
@@ -99,3 +104,9 @@ async def iterate_in_thread(items: Iterable[T]) -> AsyncGenerator[T, None]:
     finally:
         left.set()
         room.release()
+
+
+def _as_error(raised: BaseException) -> RuntimeError:
+    error = RuntimeError(f"blocking code raised {type(raised).__name__}")
+    error.__cause__ = raised
+    return error

@@ -174,7 +174,8 @@ class Engine(Protocol):
     def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
         """Yield the answer. A bare `str` is a `Text`. Closing the iterator stops the work.
 
-        `as_engine` also takes a generator, which then runs in a thread, and a coroutine that returns the whole.
+        `as_engine` also takes a generator, which then runs in a thread, a coroutine that returns the whole, and a
+        function that returns any of these or a list, and does not block before it returns.
         """
         ...
 
@@ -232,18 +233,24 @@ class FunctionEngine:
 
 
 class _Adapted:
-    """An engine whose `generate` is not an async generator, but a generator or a coroutine."""
+    """An engine whose `generate` is a generator or a coroutine, or a function that returns what to take."""
 
     def __init__(self, engine: Engine) -> None:
         self.models = engine.models
         self.supports = engine.supports
         self._generate: Callable[[ChatRequest], Any] = engine.generate
+        self._plain = not _is(inspect.isgeneratorfunction, engine.generate)
+        self._plain &= not _is(inspect.iscoroutinefunction, engine.generate)
         for hook in ("start", "close"):
             if hasattr(engine, hook):
                 setattr(self, hook, getattr(engine, hook))
 
     def generate(self, request: ChatRequest) -> AsyncIterator[Event | str]:
-        return _answer(self._generate, request)
+        if not self._plain:
+            return _answer(self._generate, request)
+        # Called here and not in a thread: most such functions only hand on an async generator.
+        given = self._generate(request)
+        return given if isinstance(given, AsyncIterator) else _answer(lambda _: given, request)
 
 
 async def _answer(function: Callable[[ChatRequest], Any], request: ChatRequest) -> AsyncIterator[Event | str]:
@@ -299,10 +306,7 @@ def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ())
             raise TypeError(
                 f"{obj!r} is an engine: `model` and `native` are for functions, it has `models` and `supports`"
             )
-        adapt = _is(inspect.isgeneratorfunction, obj.generate) or _is(
-            inspect.iscoroutinefunction, obj.generate
-        )
-        return _Adapted(obj) if adapt else obj
+        return obj if _is(inspect.isasyncgenfunction, obj.generate) else _Adapted(obj)
     if not callable(obj):
         raise TypeError(
             f"{obj!r} cannot be served: pass a function of the request, or an object with `models`, "

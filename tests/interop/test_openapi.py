@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
+from duologue.engines.echo import EchoEngine
 from duologue.protocol.combinations import RULES
 from duologue.run import run_server
 from support.parameters import ASKING
@@ -24,7 +25,6 @@ from support.raw import HI
 
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "8"))
 CHAT = "/chat/completions"
-PROFILES = ("strict", "mock")  # mock is lenient, and has more routes
 
 load_all_checks()
 # It knows no rule beyond the schema: `judge` says instead what else a right request may be refused for.
@@ -46,13 +46,18 @@ def function(request):
     return "{}"
 
 
-SERVED: dict[str, Any] = {"function": function, "org/whole": Whole()}
+# Of each profile; mock is lenient, and has more routes.
+SERVED: dict[Any, Any] = {
+    "strict": {"function": function, "org/whole": Whole()},
+    "lenient": {"org/whole": Whole(), "function": function},
+    "mock": EchoEngine(),
+}
 
 
-@pytest.fixture(scope="module", params=PROFILES)
+@pytest.fixture(scope="module", params=SERVED)
 def server(request) -> Iterator[str]:
     """The URL of a server of each profile."""
-    with run_server(SERVED, profile=request.param) as url:
+    with run_server(SERVED[request.param], profile=request.param) as url:
         yield url
 
 

@@ -205,6 +205,13 @@ def test_every_parameter_is_checked():
         ),
         pytest.param({"role": "assistant"}, "content", MISSING, "is missing", id="silent-assistant"),
         pytest.param(
+            {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "", "arguments": ""}}]},
+            "tool_calls[0].function.name",
+            "empty_string",
+            "length >= 1",
+            id="call-of-nothing",
+        ),
+        pytest.param(
             {"role": "assistant", "tool_calls": [{**CALL, "type": "x"}]},
             "tool_calls[0].type",
             VALUE,
@@ -231,7 +238,8 @@ def test_a_wrong_message_is_refused_by_its_path(message, param, code, text):
         pytest.param(b"model=m", "is not JSON", id="form"),
         pytest.param(b'{"temperature": NaN}', "is not JSON", id="nan"),
         pytest.param(b'{"a": 1}{"b": 2}', "is not JSON", id="two"),
-        pytest.param(b'{"model": "\xff"}', "is not UTF-8", id="not-utf-8"),
+        pytest.param(b'{"model": "\xff"}', "is not UTF-8: invalid start byte at byte 11.", id="not-utf-8"),
+        pytest.param(b'{"model": "m", "\xc3("}', "continuation byte at byte 16.", id="not-utf-8-in-a-name"),
         pytest.param(b'{"a":' * 10_000, "nested too deeply", id="deep-objects"),
         pytest.param(b"[" * 10_000 + b"]" * 10_000, "nested too deeply", id="deep-lists"),
         pytest.param(body()[:-1] + b', "user": ' + b"[" * 10_000, "nested too deeply", id="deep-parameter"),

@@ -12,6 +12,7 @@ import pytest
 
 from duologue.run import http as connections
 from duologue.run import run_server
+from support.legal import check_stream
 from support.raw import HI, ask, connect, wait_for
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -111,6 +112,67 @@ def test_of_requests_in_a_row_all_end_when_their_client_vanishes():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
         assert closed.wait(5)
+
+
+BODY = json.dumps({"model": "answer", "messages": [HI]}).encode()
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+FILLING = b"X: %b\r\n" % (b"x" * (connections.MAX_HEAD_BYTES - 1000))
+
+
+@pytest.mark.parametrize("before", [b"", POST + LENGTH + b"\r\n" + BODY], ids=["first", "in-a-row"])
+def test_a_head_that_comes_at_once_has_the_same_largest_size(before):
+    """Whole in one read, also behind another request in the same read."""
+    with run_server(answer) as url:
+        for more, status in ((b"", b"200"), (b"Y: %b\r\n" % (b"y" * 1000), b"431")):
+            request = POST + LENGTH + FILLING + more + b"Connection: close\r\n\r\n" + BODY
+            with connect(url, b"") as connection:
+                sent(connection, [before + request])
+                received = bytearray()
+                try:
+                    while part := connection.recv(65536):
+                        received += part
+                except ConnectionResetError:
+                    pass
+            if status == b"200" or not before:
+                assert received.count(b"HTTP/1.1 " + status) == 1 + bool(before)
+            else:  # the one before it may not be answered any more
+                assert received.count(b"HTTP/1.1 200") <= 1
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_client_that_knows_no_chunks_gets_none(stream):
+    """HTTP/1.0: what is streamed ends with the connection, what is whole has its length."""
+
+    async def words(request):
+        yield "Hello"
+        await asyncio.sleep(0.05)
+        yield " there"
+
+    body = json.dumps({"model": "words", "messages": [HI], "stream": stream}).encode()
+    head = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Connection: keep-alive\r\n"
+    with (
+        run_server(words) as url,
+        connect(url, head + b"Content-Length: %d\r\n\r\n" % len(body) + body) as connection,
+    ):
+        received = bytearray()
+        while part := connection.recv(65536):
+            received += part
+    lines, _, answered = bytes(received).partition(b"\r\n\r\n")
+    headers = lines.lower().split(b"\r\n")
+    assert b"connection: close" in headers
+    assert not [line for line in headers if line.startswith(b"transfer-encoding")]
+    assert (b"content-length: %d" % len(answered) in headers) is not stream
+    if stream:
+        chunks, error = check_stream(answered)
+        assert error is None
+        assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks] == [
+            "",
+            "Hello",
+            " there",
+            None,
+        ]
+    else:
+        assert json.loads(answered)["choices"][0]["message"]["content"] == "Hello there"
 
 
 @pytest.mark.parametrize("offer", ["h2c", "websocket"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from duologue.engine import Text
+from duologue.engines.echo import EchoEngine
 from duologue.run import run_server
 from duologue.server import ServerOptions, create_app
 from support.raw import HI, ask
@@ -250,6 +251,19 @@ def test_options_of_a_wrong_type_are_refused_when_the_app_is_made(options):
     """Each by its name."""
     with pytest.raises(TypeError, match=next(iter(options))):
         create_app(Counted(), **options)
+
+
+@pytest.mark.parametrize("host", ["example.com:8000", "http://example.com", "*.example.com", "::1", ""])
+def test_a_host_that_no_request_could_name_is_refused_when_the_app_is_made(host):
+    """It would keep everybody out."""
+    with pytest.raises(ValueError, match="no name of a host"):
+        create_app(Counted(), allowed_hosts=["example.com", host])
+
+
+def test_the_mock_profile_is_for_the_double():
+    """It pretends, so no real engine may stand behind it."""
+    with pytest.raises(ValueError, match="--profile mock"):
+        create_app({"echo": EchoEngine(), "other": Counted()}, profile="mock")
 
 
 def test_unknown_options_are_refused():

@@ -53,6 +53,7 @@ FOREIGN: dict[str, BaseException] = {
     "group": ExceptionGroup(SECRET, [ValueError(SECRET)]),
     "group-of-base": BaseExceptionGroup(SECRET, [GeneratorExit()]),
     "exit": SystemExit(SECRET),
+    "generator-exit": GeneratorExit(SECRET),
     "self-cancelled": asyncio.CancelledError(SECRET),
     "timeout": TimeoutError(SECRET),
     "stop-iteration": StopIteration(SECRET),
@@ -136,6 +137,35 @@ def test_what_is_not_the_protocols_is_not_told(url, name, when, stream, caplog):
     assert identity in caplog.text
 
 
+@pytest.mark.parametrize("raised", [GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("fields", [{}, {"stop": "z"}, {"n": 2}], ids=["plain", "emulated", "choices"])
+def test_whatever_a_blocking_engine_raises_its_stream_has_an_end(raised, fields):
+    """Its own: what would end a coroutine or the event loop does neither from a thread."""
+
+    def engine(request):
+        yield "Hello"
+        raise raised(SECRET)
+
+    with run_server(engine) as url:
+        response = ask(url, model="engine", stream=True, **fields)
+        _, error = check_stream(response.body, n=fields.get("n", 1))
+        assert error is not None
+        assert error["error"]["type"] == "server_error"
+        assert SECRET.encode() not in response.body
+        assert ask(url, model="engine").status == 500
+
+
+def test_what_a_plain_generate_raises_is_an_error_of_the_engine():
+    """It is called for the answer, and ends no more than that."""
+
+    class Exiting(Failing):
+        def generate(self, request):
+            raise SystemExit(SECRET)
+
+    with run_server(Exiting()) as url:
+        assert [ask(url).status for _ in range(2)] == [500, 500]
+
+
 def test_headers_of_an_error_are_sent():
     """Those that say when to come again; not those that say how a body travels."""
 
@@ -145,6 +175,10 @@ def test_headers_of_an_error_are_sent():
             headers={
                 "Retry-After": cast("Any", 7),
                 "x-why": "a\r\nset-cookie: b",
+                "x-a\r\nset-cookie": "c",
+                "x b": "d",
+                "x-\u20ac": "e",
+                "": "f",
                 "Content-Length": "3",
                 "Transfer-Encoding": "chunked",
                 "Content-Encoding": "br",
@@ -157,6 +191,9 @@ def test_headers_of_an_error_are_sent():
     assert (response.status, response.error["message"]) == (429, "later")
     assert response.headers["retry-after"] == "7"
     assert response.headers["x-why"] == "a??set-cookie: b"
+    assert not [
+        name for name in response.headers if name.startswith("x-") and name not in ("x-why", "x-request-id")
+    ]
     assert response.headers.keys().isdisjoint({"content-encoding", "transfer-encoding", "set-cookie"})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue import AsyncClient, Client, InternalServerError, create_app, user_message
+from duologue import AsyncClient, Client, InternalServerError, create_app, run_server, user_message
 
 HI: Any = {"messages": [user_message("Hi")]}
 
@@ -153,6 +153,47 @@ async def test_an_engine_with_several_names_has_one_life():
     await app.start()
     await app.close()
     assert engine.log == ["start", "close"]
+
+
+class Plain:
+    """Has hooks that are no coroutines."""
+
+    models = ("plain",)
+    supports: dict[str, Any] = {}
+
+    def __init__(self, failing: bool = False) -> None:
+        self.log: list[str] = []
+        self._failing = failing
+
+    def start(self):
+        self.log.append("start")
+
+    def close(self):
+        self.log.append("close")
+        if self._failing:
+            raise OSError("disk full")
+
+    async def generate(self, request):
+        yield "ready"
+
+
+def test_hooks_may_be_plain_functions():
+    """Which they are where there is nothing to wait for."""
+    engine = Plain()
+    with run_server(engine) as url, Client(base_url=url) as client:
+        assert ask(client, "plain") == "ready"
+    assert engine.log == ["start", "close"]
+
+
+async def test_one_that_fails_to_close_does_not_keep_the_others_open():
+    """What it raised is told after all are closed, and only once."""
+    engines = [Plain(), Plain(failing=True), Plain()]
+    app = create_app(dict(zip("abc", engines, strict=True)))
+    await app.start()
+    with pytest.raises(OSError, match="disk full"):
+        await app.close()
+    await app.close()
+    assert [engine.log for engine in engines] == [["start", "close"]] * 3
 
 
 async def test_what_was_started_is_closed_where_another_is_not():

@@ -51,14 +51,14 @@ def post(model: str) -> bytes:
 
 
 async def read_stream(address: tuple[str, int], model: str) -> bytes:
-    """The body of one answer, which the chunked coding is left out of."""
+    """The body of one answer, which ends with its connection."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(post(model))
     received = await reader.read(-1)
     writer.close()
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), received
-    return b"".join(body.split(b"\r\n")[1::2])
+    return body
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -202,8 +202,8 @@ async def test_busy_engines_share_the_time_until_the_loop_has_its_turn(fields):
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
-    # By the processor's time, which other programs take no part of; without sharing it is ten breaths.
-    assert sorted(turns)[len(turns) // 2] < 0.04
+    # By the time of the processor, of which other programs take no part; without sharing it is several breaths.
+    assert sorted(turns)[len(turns) // 2] < 0.02
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
@@ -211,7 +211,7 @@ async def test_busy_engines_share_the_time_until_the_loop_has_its_turn(fields):
 def test_many_slow_readers_hold_little(kind):
     """What the engines made but nobody read fits the buffers, and they rest; others are answered as ever."""
     runs: list[Run] = []
-    readers, size = 60, 20_000
+    readers, size = 200, 20_000
 
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -223,8 +223,8 @@ def test_many_slow_readers_hold_little(kind):
         time.sleep(0.1)
         return made == [run.made for run in runs]
 
-    with run_server(endless(runs, kind, size)) as url, ExitStack() as stack:
-        assert ask(url, "/health", method="GET").status == 200
+    with run_server({kind: endless(runs, kind, size), "waiting": waiting}) as url, ExitStack() as stack:
+        assert ask(url, model="waiting").status == 200
         before = resident()
         connections = []
         for _ in range(readers):
@@ -237,7 +237,10 @@ def test_many_slow_readers_hold_little(kind):
         assert wait_for(lambda: len(runs) == readers, 20)
         assert wait_for(still, 20)
         held = resident() - before
-        assert ask(url, "/health", method="GET").status == 200
+        for stream in (False, True):
+            other = ask(url, model="waiting", stream=stream)
+            assert other.status == 200
+            assert f"{CHUNKS - 1} ".encode() in other.body
         # A buffer of 64 KiB, a chunk and some more for each; where they block, 16 chunks and a thread.
         assert held < readers * 512 * 1024
         assert max(run.made for run in runs) * size < 16_000_000  # with what the system buffers

@@ -22,6 +22,7 @@ from duologue.engine import (
     ToolCall,
     Usage,
 )
+from duologue.engines.echo import EchoEngine
 from duologue.protocol.checks import PARAMETERS
 from duologue.protocol.combinations import RULES
 from duologue.run import run_server
@@ -70,7 +71,7 @@ APPS: dict[str, Any] = {
     "any-host": lambda: create_app(answer, allowed_hosts=["*"]),
     "several": lambda: create_app({"a": answer, "b": Declaring({"n": "native"}), "c/d": answer}),
     "lenient": lambda: create_app(answer, profile="lenient"),
-    "mock": lambda: create_app(answer, profile="mock"),
+    "mock": lambda: create_app(EchoEngine(), profile="mock"),
 }
 
 
@@ -109,7 +110,8 @@ def test_its_servers_are_where_the_app_is_mounted(root, servers):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_route_is_in_it_and_answers_as_it_says(profile):
     """And only what is there."""
-    with run_server(answer, profile=profile) as url:
+    engine = EchoEngine() if profile == "mock" else answer
+    with run_server({"answer": engine}, profile=profile) as url:
         found = ask(url, "/openapi.json", method="GET").json
         for path, item in found["paths"].items():
             for method, operation in item.items():
@@ -126,7 +128,7 @@ def test_every_route_is_in_it_and_answers_as_it_says(profile):
 
 def test_fields_of_a_query_are_in_it():
     """Those that a list of stored completions is asked with."""
-    paths = document(create_app(answer, profile="mock"))["paths"]
+    paths = document(create_app(EchoEngine(), profile="mock"))["paths"]
     fields = {field["name"]: field for field in paths[CHAT]["get"]["parameters"]}
     assert fields.keys() == {"after", "limit", "order", "model", "metadata"}
     assert fields["metadata"]["style"] == "deepObject"

@@ -53,6 +53,46 @@ def test_a_name_that_was_bound_anew_is_refused(url):
         assert (response.status, response.error["code"]) == (403, "host_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        pytest.param(host, allowed, id=host)
+        for allowed, hosts in {
+            True: (
+                "localhost",
+                "LOCALHOST:80",
+                "localhost.",
+                "127.9.9.9:1",
+                "[::1]",
+                "[::1]:8000",
+                "a.localhost",
+            ),
+            False: (
+                *("", "::1", "0.0.0.0", "[::]:80", "127.1", "2130706433", "localhost.evil.example"),
+                *("127.0.0.1.nip.io", "localhost:evil.example", "evil.example:127.0.0.1", "127.0.0.1:80:90"),
+                *("127.0.0.1@evil.example", "localhost,evil.example", "localhost/evil", "[::1]evil.example"),
+                *("]127.0.0.1[", "[::1%25lo]", "evil.example]", "localhost..", "LOCALHOST.EVIL.EXAMPLE."),
+            ),
+        }.items()
+        for host in hosts
+    ],
+)
+def test_only_names_of_this_machine_are_answered(url, host, allowed):
+    """In whatever way they are written; what another header says of the host means nothing."""
+    headers = b"Host: %b\r\nX-Forwarded-Host: localhost\r\nForwarded: host=localhost\r\n" % host.encode()
+    answered = exchange(url, POST + headers + JSON + LENGTH + b"Connection: close\r\n\r\n" + BODY)
+    assert answered.status == (200 if allowed else 403)
+
+
+def test_two_hosts_are_none(url):
+    """Nor is that of an absolute address, which no header confirms."""
+    request = POST + HOST + b"Host: evil.example\r\n" + JSON + LENGTH + b"\r\n" + BODY
+    assert exchange(url, request).status == 403
+    absolute = POST.replace(b" /", b" http://localhost/")
+    request = absolute + b"Host: evil.example\r\n" + JSON + LENGTH + b"\r\n" + BODY
+    assert exchange(url, request).status == 403
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "POST", "GET"])
 def test_no_other_origin_may_read_an_answer(url, method):
     """A browser asks first, by OPTIONS; without these headers it goes no further."""
@@ -183,6 +223,14 @@ def test_an_encoded_body_is_refused_clearly(url, coding):
     response = ask(url, headers={"Content-Encoding": coding}, model="answer")
     assert (response.status, response.error["code"]) == (415, "unsupported_content_encoding")
     assert "content encoding" in response.error["message"]
+
+
+def test_an_encoding_that_is_told_twice_is_one(url):
+    """However many headers say it."""
+    for codings in (b"gzip", b"identity"), (b"gzip", b"gzip"):
+        head = b"".join(b"Content-Encoding: %b\r\n" % coding for coding in codings)
+        refused = exchange(url, POST + HOST + JSON + head + LENGTH + b"\r\n" + BODY)
+        assert (refused.status, refused.error["code"]) == (415, "unsupported_content_encoding")
 
 
 def test_identity_is_no_encoding(url):

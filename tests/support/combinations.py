@@ -70,6 +70,18 @@ BROKEN = {
         VALUE,
         "answers no tool call",
     ),
+    "a call that is answered twice": (
+        {"messages": [CALLING_TWICE, ANSWER, ANSWER_2, ANSWER]},
+        "messages[3].tool_call_id",
+        VALUE,
+        'is "c1", which the messages before it have answered',
+    ),
+    "two calls of one id": (
+        {"messages": [HI, {**CALLING, "tool_calls": [CALL, CALL_2, CALL]}, ANSWER, ANSWER_2]},
+        "messages[1].tool_calls[2].id",
+        VALUE,
+        "is 'c1', as is another call's",
+    ),
     "a call without an answer": (
         {"messages": [CALLING]},
         "messages[0].tool_calls[0]",
@@ -221,7 +233,6 @@ TAKEN: dict[str, dict[str, Any]] = {
     "an answer to go on with": assistant(content="Well, "),
     "calls and their answers in any order": {"messages": [HI, CALLING_TWICE, ANSWER_2, ANSWER, HI]},
     "the same ids in another turn": {"messages": [CALLING, ANSWER, CALLING, ANSWER]},
-    "an answer twice": {"messages": [CALLING, ANSWER, ANSWER]},
     "calls of tools that are not offered any more": {"messages": [CALLING, ANSWER], "tools": [G]},
     "a function's answer": {"messages": [HI, {"role": "function", "name": "f", "content": None}]},
     "no top logprobs, which is the default": {"top_logprobs": 0},

@@ -49,10 +49,14 @@ def post(
     options: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Any:
-    """The status, the headers and the body of the answer to a request."""
+    """The status, the headers and the body of the answer to a request.
+
+    An error is a status, however long a busy machine takes for it.
+    """
     if callable(engine):
         engine = as_engine(engine, model=NAME, native=native)
-    app = create_app(engine, profile=profile, allowed_hosts=["*"], **(options or {}))
+    settings = {"first_event_hold": 60, **(options or {})}
+    app = create_app(engine, profile=profile, allowed_hosts=["*"], **settings)
     body = json.dumps({"model": engine.models[0], "messages": [HI], **fields}).encode()
     sent: list[Any] = []
 

@@ -318,6 +318,7 @@ NEWER_REQUEST = {
     "metadata{key} maxLength": "in the schema's prose",
     "metadata{} maxLength": "in the schema's prose",
     ".name pattern": "in the schema's prose",
+    ".name minLength": "the API enforces it, of tools that were called",
     ".country pattern": "in the schema's prose",
     "stop maxLength": "bounds what is held back",
     "stop minLength": "an empty text stops nothing",

@@ -38,6 +38,7 @@ TOKENS = re.compile(r"^\s+|\S+\s*")
 class EchoEngine:
     """Repeats the last message of the user, or the last message of all where the user said nothing."""
 
+    double = True  # it only stands in for a model, so the profile `mock` may be its server's
     models: Sequence[str] = ("echo",)
     supports: Mapping[str, Support] = dict.fromkeys(NATIVE, "native")
 

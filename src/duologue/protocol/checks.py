@@ -65,7 +65,7 @@ def _json(body: bytes) -> Any:
     try:
         value = msgspec.json.decode(body)
     except UnicodeDecodeError as error:
-        text = f"is not UTF-8: {error.reason} at byte {error.start}"
+        text = f"is not UTF-8: {_not_utf_8(body) or error.reason}"
     except msgspec.DecodeError as error:
         text = f"is not JSON: {error}"
     except RecursionError:
@@ -82,6 +82,15 @@ def _convert(fields: Any) -> ChatRequest:
         return msgspec.convert(fields, ChatRequest)
     except msgspec.ValidationError as error:
         raise worded(error, fields) from None
+
+
+def _not_utf_8(body: bytes) -> str:
+    """What is wrong, and where in the body: the decoder counts from the beginning of a text in it."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"{error.reason} at byte {error.start}"
+    return ""
 
 
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "seed", "top_logprobs")

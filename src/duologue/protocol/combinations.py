@@ -1,7 +1,8 @@
 """The rules that tie the parts of a request to one another, as one table.
 
-Each says in our words what the official documentation of a parameter says in its own. Where that is silent,
-nothing is refused; nor is a value that says what is so anyway, such as `tool_choice: "none"` without tools.
+Each says in our words what the official documentation of a parameter says in its own, or what the API is known to
+refuse. Where both are silent, nothing is refused; nor is a value that says what is so anyway, such as
+`tool_choice: "none"` without tools, or `top_logprobs: 0` without `logprobs`.
 """
 
 from __future__ import annotations
@@ -88,6 +89,26 @@ def _answer_to_nothing(request: ChatRequest) -> Breach:
     return None
 
 
+def _answered_twice(request: ChatRequest) -> Breach:
+    answered: set[str] = set()
+    for at, message in enumerate(request.messages):
+        if not isinstance(message, ToolMessage):
+            answered.clear()
+        elif message.tool_call_id in answered:
+            return (f"messages[{at}].tool_call_id", json.dumps(short(message.tool_call_id)))
+        else:
+            answered.add(message.tool_call_id)
+    return None
+
+
+def _call_twice(request: ChatRequest) -> Breach:
+    for at, message in enumerate(request.messages):
+        place = f"messages[{at}].tool_calls[{{}}].id".format
+        if breach := _twice((call.id for call in _calls(message)), place):
+            return breach
+    return None
+
+
 def _call_without_answer(request: ChatRequest) -> Breach:
     waiting: dict[str, str] = {}  # the place of each call, by its id
     for at, message in enumerate(request.messages):
@@ -112,7 +133,7 @@ def _twice(names: Iterable[str], place: Callable[[int], str]) -> Breach:
     seen: set[str] = set()
     for at, name in enumerate(names):
         if name in seen:
-            return (place(at), name)
+            return (place(at), short(name))
         seen.add(name)
     return None
 
@@ -211,6 +232,18 @@ RULES: tuple[Rule, ...] = (
         _answer_to_nothing,
         "'{0}' answers no tool call: a message with role 'tool' must follow the assistant message whose "
         "'tool_calls' it answers.",
+        "invalid_value",
+    ),
+    Rule(
+        "messages",
+        _answered_twice,
+        "'{0}' is {1}, which the messages before it have answered. Answer each tool call once.",
+        "invalid_value",
+    ),
+    Rule(
+        "messages",
+        _call_twice,
+        "'{0}' is '{1}', as is another call's of the same message. Give each an id of its own.",
         "invalid_value",
     ),
     Rule(

@@ -2,13 +2,15 @@
 
 Without them a client that has no key could send a head without an end. And the requests that a client sent in
 a row are all told when it has gone; uvicorn tells the last one only. An offer to speak anything but HTTP/1.1 is
-passed over; uvicorn would take the body from such a request.
+passed over; uvicorn would take the body from such a request. A client that speaks HTTP/1.0 gets a body that ends
+with its connection; uvicorn would send it chunks, which it does not know.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -30,7 +32,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         super().connection_made(transport)
-        self._head_bytes = 0
+        self._head_bytes = 0  # that came, perhaps with more than the head
+        self._told_bytes = 0  # that the parser has told of
         self._in_head = True
         self._cycles: list[RequestResponseCycle] = []
         self._limit: asyncio.TimerHandle | None = None
@@ -52,15 +55,25 @@ class HttpProtocol(HttpToolsProtocol):
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _OFFER.sub(b"", head) + end + rest
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        # A line of a head without an end is not told of before its end.
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name, value)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._told_bytes = 0
         self._end_limit()
         super().on_headers_complete()
+        if self.cycle is not None and self.scope["http_version"] == "1.0":
+            self.cycle.__class__ = _UntilClosed  # before its first step
         if self.cycle is not None:  # None where another protocol takes over
             self._cycles = [cycle for cycle in (*self._cycles, self.cycle) if not cycle.response_complete]
 
@@ -69,10 +82,26 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._end_limit()
 
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():  # it was refused already
+            super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self._in_head:  # the body still comes
             self._begin_limit()
+
+    def _count(self, *parts: bytes) -> None:
+        """Count a part of a head. Raises, which ends the parser, where it is too much: a read may hold more."""
+        self._told_bytes += sum(map(len, parts))
+        if self._told_bytes > MAX_HEAD_BYTES:
+            self._refuse()
+            raise ValueError("the head of the request is too large")
+
+    def _refuse(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def _begin_limit(self) -> None:
         self._end_limit()
@@ -86,3 +115,20 @@ class HttpProtocol(HttpToolsProtocol):
     def _out_of_time(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _UntilClosed(RequestResponseCycle):
+    """An answer to HTTP/1.0, which has no chunks: where its length is not known, it ends with the connection."""
+
+    _unsized = False
+
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer."""
+        if message["type"] != "http.response.start":
+            if self._unsized:
+                self.expected_content_length = len(message.get("body", b""))
+        else:
+            self._unsized = all(name != b"content-length" for name, _ in message["headers"])
+            if self._unsized:
+                self.chunked_encoding = False
+        await super().send(message)

@@ -8,10 +8,9 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..engines.echo import EchoEngine
 from ..protocol.errors import DuologueError
 from ..server import App, Profile, create_app
 from ..server.admission import is_loopback
@@ -95,15 +94,10 @@ def run_server(target: Any = None, **options: Any) -> Iterator[str]:
 
 def make_app(target: Any, *, api_key: str | None, profile: Profile) -> App:
     """The app for what `serve` is given. Raises `DuologueError` for what cannot be served."""
-    found = resolve(target)
     try:
-        app = create_app(found, api_key=api_key, profile=profile)
+        return create_app(resolve(target), api_key=api_key, profile=profile)
     except ValueError as error:
         raise DuologueError(f"Cannot serve: {error}.") from None
-    engines = found.values() if isinstance(found, Mapping) else (found,)
-    if profile == "mock" and not all(isinstance(engine, EchoEngine) for engine in engines):
-        raise DuologueError("The profile 'mock' is for the target 'echo': duologue serve echo --profile mock")
-    return app
 
 
 def run_app(app: App, listener: socket.socket) -> None:

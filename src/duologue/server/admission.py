@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from ..protocol.errors import (
@@ -22,14 +23,17 @@ from ..protocol.errors import (
     InternalServerError,
     PermissionDeniedError,
 )
-from .asgi import Disconnected, Scope, header
+from .asgi import Disconnected, Scope, header, values
 from .exchange import Exchange
 from .options import ServerOptions
 
-__all__ = ["RETRY_AFTER_S", "Gate", "admit", "is_loopback", "read_body"]
+__all__ = ["RETRY_AFTER_S", "Gate", "admit", "host_names", "is_loopback", "read_body"]
 
 # How many values a body may have, as far as can be told before it is read: by its commas, those of texts too.
 MAX_COMMAS = 500_000
+
+# The Host of a request: a name or an address, and perhaps a port. A dot after a name means the same name.
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:/\[\]]+?)\.?(?P<port>:[0-9]*)?", re.ASCII)
 
 # No content length worth reading has more digits.
 MAX_DIGITS = 20
@@ -57,8 +61,8 @@ def admit(scope: Scope, options: ServerOptions) -> None:
             status_code=415,
             code="unsupported_media_type",
         )
-    coding = (header(scope, b"content-encoding") or "identity").strip().lower()
-    if coding != "identity":
+    coding = ", ".join(values(scope, b"content-encoding")).strip().lower()
+    if coding not in ("", "identity"):
         raise APIStatusError(
             f"The body is sent as {_shown(coding)}, and this server takes bodies as they are. Send it without "
             "a content encoding.",
@@ -111,6 +115,18 @@ class Gate:
             with self._lock:
                 self.requests -= 1
                 self.held_bytes -= mine
+
+
+def host_names(hosts: Collection[str]) -> frozenset[str]:
+    """Names of hosts as they are compared. Raises `ValueError` for one that no Host header could be."""
+    for host in hosts:
+        match = _HOST.fullmatch(host.lower())
+        if host != "*" and (match is None or match["port"] or "*" in host):
+            raise ValueError(
+                f"allowed_hosts has {host!r}, which is no name of a host: give it without a scheme and a port, "
+                "such as 'example.com' or '[::1]', or '*' for all"
+            )
+    return frozenset(host.lower().removesuffix(".") for host in hosts)
 
 
 async def read_body(exchange: Exchange) -> bytes:
@@ -171,9 +187,12 @@ def _check_key(authorization: str | None, key: str) -> None:
 
 
 def _host_allowed(host: str | None, allowed: frozenset[str] | None) -> bool:
-    name = (host or "").rsplit(":", 1)[0] if not (host or "").endswith("]") else host or ""
-    name = name.lower()
-    return is_loopback(name) if allowed is None else "*" in allowed or name in allowed
+    if allowed is not None and "*" in allowed:
+        return True
+    match = _HOST.fullmatch((host or "").lower())
+    if match is None:
+        return False
+    return is_loopback(match["name"]) if allowed is None else match["name"] in allowed
 
 
 def _is_json(content_type: str | None) -> bool:

@@ -199,7 +199,7 @@ class Answer:
         """Run the engine to its end, and give what it makes to `take`."""
         write, clock = self._writer.write, time.monotonic
         breath, loop = self._breath, self._breath.loop
-        async with _guarded(self._engine.generate(self._request)) as events:
+        async with _guarded(self._engine, self._request) as events:
             async for event in events:
                 if self._why is not None:
                     raise self._why
@@ -264,18 +264,21 @@ def _timeout(code: str, message: str) -> InternalServerError:
 
 
 @asynccontextmanager
-async def _guarded(events: _Events) -> AsyncIterator[_Events]:
+async def _guarded(engine: Engine | Emulator, request: ChatRequest) -> AsyncIterator[_Events]:
     """Close the engine's iterator at the end, and let nothing out of it that would end more than this answer."""
+    task = asyncio.current_task()
+    assert task is not None
     try:
-        async with closing(events):
+        async with closing(engine.generate(request)) as events:
             yield events
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if task.cancelling():
             raise
         # Nobody cancelled the request: the engine did that to itself.
         raise RuntimeError("the engine cancelled itself") from error
-    except (Exception, KeyboardInterrupt, GeneratorExit):
+    except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:  # sys.exit() in an engine must not end the server
+        if asyncio.current_task(task.get_loop()) is not task:  # its coroutine is closed, after its loop's end
+            raise
         raise RuntimeError(f"the engine raised {type(error).__name__}") from error

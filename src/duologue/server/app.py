@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import AsyncExitStack
 from typing import Any, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from ..protocol.errors import DuologueError
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.request import ChatRequest
 from ..types.model import Model, ModelList
-from .admission import Gate, admit
+from .admission import Gate, admit, host_names
 from .asgi import Disconnected, Receive, Scope, Send
 from .chat import create
 from .exchange import Exchange
@@ -40,12 +41,12 @@ def create_app(
 
     A mapping serves several as the models of one endpoint: `{"small": engine, "agent": function}`; the first
     is the default one. Without `api_key` it answers only to loopback Hosts, or to those in `allowed_hosts`
-    (`"*"` for all, for an app that is mounted behind somebody else's checks). `options` are the other fields
-    of `ServerOptions`.
+    (`"*"` for all, for an app that is mounted behind somebody else's checks). The profile `mock` is for
+    `EchoEngine` alone. `options` are the other fields of `ServerOptions`.
     """
     if isinstance(allowed_hosts, str):
         raise TypeError(f"allowed_hosts must be a list of names, such as [{allowed_hosts!r}]")
-    hosts = None if allowed_hosts is None else frozenset(host.lower() for host in allowed_hosts)
+    hosts = None if allowed_hosts is None else host_names(allowed_hosts)
     settings = ServerOptions(api_key=api_key, profile=profile, allowed_hosts=hosts, **options)
     return App(engine, settings)
 
@@ -58,6 +59,11 @@ class App:
         self.options = options
         self.gate = Gate(options)
         self.models = Models(engine)
+        if options.profile == "mock" and not all(life.double for life in self.models.lives):
+            raise ValueError(
+                "the profile 'mock' says that any stored completion exists, so it is for the echo engine alone: "
+                "duologue serve echo --profile mock"
+            )
         self.router = Router((*ROUTES, *(MOCK_ROUTES if options.profile == "mock" else NO_STORE_ROUTES)))
         self.failure: BaseException | None = None  # what an engine raised when the server was to start
 
@@ -84,8 +90,9 @@ class App:
 
     async def close(self) -> None:
         """Close the engines that were started. A server calls it itself; for who mounts the app in another."""
-        for life in self.models.lives:
-            await life.close()
+        async with AsyncExitStack() as stack:  # all of them, also where one fails
+            for life in reversed(self.models.lives):
+                stack.push_async_callback(life.close)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-__all__ = ["Disconnected", "Receive", "Scope", "Send", "header", "send_body", "send_head"]
+__all__ = ["Disconnected", "Receive", "Scope", "Send", "header", "send_body", "send_head", "values"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -16,10 +16,15 @@ class Disconnected(Exception):  # noqa: N818 - nothing went wrong
     """The client went before it was answered."""
 
 
+def values(scope: Scope, name: bytes) -> list[str]:
+    """What a header of the request says, once for each time that it stands there."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """A header of the request; None where it is missing or stands more than once."""
-    found = [value for key, value in scope["headers"] if key == name]
-    return found[0].decode("latin-1") if len(found) == 1 else None
+    found = values(scope, name)
+    return found[0] if len(found) == 1 else None
 
 
 async def send_head(send: Send, status: int, headers: Mapping[str, str]) -> None:

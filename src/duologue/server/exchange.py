@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ _log = logging.getLogger("duologue.server")
 
 # A header value that holds what others chose is cut to this many characters.
 MAX_HEADER_TEXT = 512
+
+# What the name of a header may be (RFC 9110, 5.6.2); an engine may have given another.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 ERROR_STATUSES = range(400, 600)
 
@@ -46,7 +50,11 @@ class Exchange:
             "content-type": content_type,
             "x-request-id": self.request_id,
             "openai-processing-ms": str(spent),
-            **{name.lower(): _header_safe(str(value)) for name, value in more.items()},
+            **{
+                name.lower(): _header_safe(str(value))
+                for name, value in more.items()
+                if _TOKEN.fullmatch(str(name))
+            },
         }
 
     async def send_json(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,7 +16,7 @@ __all__ = ["Life"]
 
 
 class Life:
-    """One engine's `start` and `close`, which it need not have.
+    """One engine's `start` and `close`, which it need not have; coroutines, or functions that do not block.
 
     A server calls both at its own start and end. An app that is mounted in another hears of neither: its
     engines are started by their first request.
@@ -23,6 +24,7 @@ class Life:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.double: bool = getattr(engine, "double", False)  # it is none that anybody would take for a model
         self.started = not hasattr(engine, "start")
         self._lock = threading.Lock()  # an app may be called from several event loops
         self._starting: Future[None] | None = None
@@ -45,9 +47,9 @@ class Life:
 
     async def close(self) -> None:
         """Close the engine, if it was started. What comes later starts it anew."""
-        if self.started and hasattr(self._engine, "close"):
+        started, self.started = self.started, not hasattr(self._engine, "start")
+        if started and hasattr(self._engine, "close"):
             await self._hook("close")
-        self.started = not hasattr(self._engine, "start")
 
     def over(self, engine: Engine) -> Engine:
         """`engine`, which is this one or stands for it, as one that needs no start."""
@@ -68,8 +70,10 @@ class Life:
             starting.set_result(None)
 
     async def _hook(self, name: str) -> None:
-        hook: Any = getattr(self._engine, name)
-        await hook()
+        hook: Callable[[], Any] = getattr(self._engine, name)
+        done = hook()
+        if inspect.isawaitable(done):
+            await done
 
 
 class _Started:

@@ -18,7 +18,7 @@ from ..types._wire import WireObject
 from ..types.chat.chat_completion_message_custom_tool_call import ChatCompletionMessageCustomToolCall
 from ..types.chat.request import ChatRequest
 from .options import ServerOptions
-from .support import DEFAULTS, support_of
+from .support import ALSO_DEFAULT, DEFAULTS, support_of
 
 __all__ = ["Schema", "definitions", "ref", "request_schema"]
 
@@ -97,7 +97,7 @@ def _defaults(name: str) -> list[Any]:
         msgspec.convert(default, _HINTS[name])
     except msgspec.ValidationError:
         return [None]
-    return [default, None]
+    return [default, *(["none"] if name in ALSO_DEFAULT else []), None]
 
 
 _HINTS = {field.name: field.type for field in msgspec.structs.fields(ChatRequest)}

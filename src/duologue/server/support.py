@@ -63,8 +63,8 @@ DEFAULTS: Mapping[str, Any] = {
     "verbosity": "medium",
 }
 
-# A default that is one only in company.
-_ALSO_DEFAULT: Mapping[str, Callable[[ChatRequest], bool]] = {
+# What asks for nothing, too: "none", where there is nothing that could be called.
+ALSO_DEFAULT: Mapping[str, Callable[[ChatRequest], bool]] = {
     "function_call": lambda request: request.function_call == "none" and not request.functions,
     "tool_choice": lambda request: request.tool_choice == "none" and not request.tools,
 }
@@ -160,4 +160,4 @@ def _at_default(name: str, request: ChatRequest) -> bool:
     value = getattr(request, name)
     if value is None or value == DEFAULTS.get(name):
         return True
-    return name in _ALSO_DEFAULT and _ALSO_DEFAULT[name](request)
+    return name in ALSO_DEFAULT and ALSO_DEFAULT[name](request)

@@ -166,6 +166,10 @@ class AssistantAudio(Checked):
     id: str
 
 
+# That of a tool which may not be offered any more; the API takes none that is empty, though its schema says nothing.
+CalledName: TypeAlias = Annotated[str, Meta(min_length=1)]
+
+
 class FunctionCallRequest(Checked):
     """A function's name and its arguments as JSON text.
 
@@ -173,7 +177,7 @@ class FunctionCallRequest(Checked):
     """
 
     arguments: str
-    name: str
+    name: CalledName
     parsed_arguments: Any = None
 
 
@@ -181,7 +185,7 @@ class CustomCall(Checked):
     """A custom tool's name and the text it was given."""
 
     input: str
-    name: str
+    name: CalledName
 
 
 class FunctionToolCall(Checked, tag_field="type", tag="function"):
