@@ -15,14 +15,14 @@ from .material import frames_of
 from .peers import Absent
 from .rounds import Comparison, Measures, compare_all, effort
 
-__all__ = ["LENGTHS", "run"]
+__all__ = ["KINDS", "LENGTHS", "SHORTEST", "UNITS", "run"]
 
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 # Chunks that are read at least, in as many streams as it takes: the clock needs something to measure.
 OURS, PEERS = 200_000, 20_000
 LIMIT_S = 30  # for one run of one contestant
 RARELY = {"openai": 2}
-UNITS = {"CPU": "µs per chunk", "memory": "MiB grown"}
+UNITS = {"CPU": "µs per chunk", "memory grown": "MiB"}
 
 
 class Kind(NamedTuple):

@@ -12,14 +12,15 @@ By = Literal["ratio", "difference"]
 class Budget(NamedTuple):
     """A limit on what is ours beside a peer's, in the comparison of that title.
 
-    By `ratio`, ours is at most `limit` times the peer's; by `difference`, at most `limit` more, in the unit of the
-    comparison. A limit of None is only reported.
+    By `ratio`, ours is at most `limit` times the peer's; by `difference`, at most `limit` more, in its
+    `unit`. A limit of None is only reported.
     """
 
     title: str
     peer: str
     limit: float | None
     by: By = "ratio"
+    unit: str = ""
 
 
 # The contestant that longer streams are compared with.
@@ -40,8 +41,8 @@ BUDGETS = (
     Budget("client, async, 20 unpaced streams, CPU", "openai-node", 1),
     Budget("client, uvloop, 20 unpaced streams, CPU", "openai", 1 / 10),
     Budget("client, uvloop, 20 unpaced streams, CPU", "openai-node", 1),
-    Budget("client, async, 100 paced streams, first chunk", "raw socket", 2, "difference"),
-    Budget("first chunk", "raw socket", 2, "difference"),
+    Budget("client, async, 100 paced streams, first chunk", "raw socket", 2, "difference", "ms"),
+    Budget("first chunk", "raw socket", 2, "difference", "ms"),
     Budget("client, sync, 50 paced threads, CPU", "openai", 1 / 4),
     Budget("client, sync, 1 unpaced stream, CPU", "openai", 1 / 10),
     Budget("server, plain generator", "bare ASGI app", 1.25),
@@ -53,7 +54,7 @@ BUDGETS = (
     Budget("accumulate, 1000000 chunks, CPU", SHORTEST, 1.1),
     Budget("accumulate, structured, 1000000 chunks, CPU", SHORTEST, 1.1),
     Budget("accumulate=False, 1000000 chunks, CPU", SHORTEST, 1.1),
-    Budget("accumulate=False, 1000000 chunks, memory", SHORTEST, 0.5, "difference"),
+    Budget("accumulate=False, 1000000 chunks, memory grown", SHORTEST, 0.5, "difference", "MiB"),
 )
 
 

@@ -11,7 +11,7 @@ from . import peers
 from .rounds import Comparison, Measures, compare_all, effort
 from .source import serving
 
-__all__ = ["CLIENTS", "run", "worker"]
+__all__ = ["CASES", "CLIENTS", "PACED", "RARELY", "UNPACED", "measures", "run", "worker"]
 
 RATE = 50  # chunks a second of a paced stream
 OVER_S = 1.0  # paced streams begin one after another over this time
@@ -45,7 +45,10 @@ CLIENTS: Mapping[str, tuple[Contestant, ...]] = {
         Contestant("litellm", "client.py", "litellm_sync", SYNC | WHOLE),
         Contestant("litellm", "client.py", "litellm_async", ASYNC),
     ),
-    "floor": (Contestant("", "client.py", "floor", ASYNC),),
+    "floor": (
+        Contestant("", "client.py", "floor_sync", SYNC),
+        Contestant("", "client.py", "floor", ASYNC),
+    ),
     "raw socket": (Contestant("", "client.py", "raw", ASYNC),),
 }
 

@@ -21,7 +21,7 @@ import uvloop
 from . import peers
 from .rounds import Comparison, Measures, compare_all, effort
 
-__all__ = ["run"]
+__all__ = ["SERVERS", "run"]
 
 HOST = "127.0.0.1"
 CHUNKS = 100  # of a long answer, as in the worker

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import peers
 
-__all__ = ["machine", "python", "versions"]
+__all__ = ["commit", "machine", "python", "versions"]
 
 # Those that take part in the process of the bench, or under ours in a worker's.
 PACKAGES = (
@@ -48,7 +48,7 @@ def python() -> str:
 
 def versions() -> dict[str, str]:
     """What each environment holds: ours, and each peer's as it is pinned."""
-    own = [f"duologue {metadata.version('duologue')}{_commit()}"]
+    own = [f"duologue {metadata.version('duologue')}"]
     for name in PACKAGES:
         try:
             own.append(f"{name} {metadata.version(name)}")
@@ -57,11 +57,11 @@ def versions() -> dict[str, str]:
     return {"duologue": ", ".join(own), **peers.versions()}
 
 
-def _commit() -> str:
-    """The commit that is measured, where there is a repository to ask."""
+def commit() -> str:
+    """The commit that is measured, or nothing where there is no repository to ask."""
     command = ("git", "rev-parse", "--short", "HEAD")
     try:
         done = subprocess.run(command, cwd=peers.ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return f" ({done.stdout.strip()})"
+    return done.stdout.strip()

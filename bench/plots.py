@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .budgets import SHORTEST
 from .rounds import Comparison
 
 __all__ = ["PLOTS", "draw"]
@@ -63,6 +64,7 @@ def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> 
     """One plot for each name that comparisons give, a line for each contestant; files that are old go."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     folder.mkdir(exist_ok=True)
     for old in folder.glob(f"*.{form}"):
@@ -80,9 +82,10 @@ def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> 
                 axes.plot(*zip(*line, strict=True), marker=marker, color=colour, label=label)
             axes.set(xscale="log", yscale="log", title=plot.title)
             axes.set(xlabel=plot.across, ylabel=f"{plot.up} ({points[0].unit})")
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_formatter("{x:g}")
-                axis.set_minor_formatter("")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter("")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))  # where decades are few
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
             paths.append(folder / f"{name.replace(', ', '-')}.{form}")
             figure.savefig(paths[-1], metadata={"Date": None} if form == "svg" else None)
@@ -94,6 +97,7 @@ def _lines(points: Iterable[Comparison]) -> dict[str, list[tuple[float, float]]]
     lines: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         for name, values in point.samples.items():
-            if (middle := statistics.median(values)) > 0:
-                lines.setdefault(name, []).append((point.at, middle))
-    return lines
+            line = lines.setdefault(name, [])
+            if name != SHORTEST and (middle := statistics.median(values)) > 0:
+                line.append((point.at, middle))
+    return {name: line for name, line in lines.items() if line}

@@ -13,7 +13,7 @@ from . import machine, peers
 from .budgets import BUDGETS, Budget
 from .rounds import Comparison, effort
 
-__all__ = ["Kept", "keep", "kept", "notes", "page", "write"]
+__all__ = ["UNKNOWN", "Kept", "keep", "kept", "notes", "page", "write"]
 
 RESULTS = peers.HOME / "results"
 PAGE = peers.ROOT / "docs" / "performance.md"
@@ -35,8 +35,8 @@ on the same work in one run, and what counts is the ratio.
   better; 0.1 is a tenth of the peer's cost.
 - A budget is kept or missed by the median. *Not in every round* says that it lies between the lowest and the
   highest ratio: another run may say otherwise.
-- *Floor* is the ratio, to the same peer, of the least that can be done: the interpreter alone for the start,
-  msgspec alone for decoding, a bare asyncio protocol for the client, a bare ASGI app for the server.
+- *Floor* is the ratio, to the same peer, of the least that can be done: msgspec alone for decoding, httptools and
+  msgspec on a bare socket for the clients, a bare ASGI app for the server.
 - CPU is user and system time of the process that is measured, its children included. The other end runs in a
   process of its own, over loopback sockets. Paced streams bring 50 chunks a second each and begin one after
   another over a second; unpaced ones come as fast as they are read.
@@ -60,6 +60,7 @@ class Kept(msgspec.Struct):
 
     suite: str
     date: str
+    commit: str
     seconds: float
     machine: str
     python: str
@@ -73,7 +74,9 @@ def keep(suite: str, comparisons: list[Comparison], seconds: float) -> None:
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     measured = (machine.machine(), machine.python(), effort.scale, machine.versions())
     RESULTS.mkdir(parents=True, exist_ok=True)
-    whole = msgspec.json.encode(Kept(suite, date, round(seconds, 1), *measured, comparisons))
+    whole = msgspec.json.encode(
+        Kept(suite, date, machine.commit(), round(seconds, 1), *measured, comparisons)
+    )
     (RESULTS / f"{suite}.json").write_bytes(msgspec.json.format(whole))
 
 
@@ -83,11 +86,11 @@ def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
     return [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
 
 
-def write(suites: Iterable[str]) -> None:
+def write(suites: Iterable[str], folder: Path = RESULTS) -> None:
     """Write the page and its plots from the results that are there. Raises `SystemExit` for scaled ones."""
     from . import plots
 
-    found = kept(suites)
+    found = kept(suites, folder)
     if scaled := [each.suite for each in found if each.scale != 1]:
         raise SystemExit(f"These results are of a part of the work, and no page is made of them: {scaled}")
     paths = plots.draw([comparison for each in found for comparison in each.comparisons], PLOTS)
@@ -146,14 +149,10 @@ def _comparison(budget: Budget, found: Sequence[Kept]) -> Comparison | None:
 
 
 def _budget(budget: Budget, comparison: Comparison | None) -> str:
-    cells = [budget.title, budget.peer, "", "", "", "not measured"]
-    if budget.limit is not None:
-        cells[2] = f"≤ {_fraction(budget.limit)}" + (" more" if budget.by == "difference" else "")
+    cells = [budget.title, budget.peer, _limit(budget), "", "", "not measured"]
     if comparison is not None and (values := comparison.beside(comparison.ours, budget.peer)):
-        unit = f" {comparison.unit}" if comparison.by == "difference" else ""
         floor = comparison.beside(comparison.floor, budget.peer)
-        cells[2] += unit if cells[2] else ""
-        cells[3] = f"{_spread(values)}{unit}"
+        cells[3] = _spread(values)
         cells[4] = f"{statistics.median(floor):.3g}" if floor else ""
         cells[5] = _bold(comparison.verdict(budget.peer))
     elif comparison is not None and budget.peer in comparison.absent:
@@ -161,8 +160,12 @@ def _budget(budget: Budget, comparison: Comparison | None) -> str:
     return _row(*cells)
 
 
-def _fraction(limit: float) -> str:
-    return f"1/{round(1 / limit, 3):g}" if limit < 1 and round(1 / limit, 6).is_integer() else f"{limit:g}"
+def _limit(budget: Budget) -> str:
+    if budget.limit is None:
+        return ""
+    if budget.by == "difference":
+        return f"≤ {budget.limit:g} {budget.unit} more"
+    return f"≤ 1/{1 / budget.limit:.0f}" if budget.limit < 1 else f"≤ {budget.limit:g}"
 
 
 def _bold(verdict: str) -> str:
@@ -193,7 +196,8 @@ def _missed(found: Sequence[Kept], notes: Mapping[str, str]) -> Iterator[str]:
 
 def _suite(each: Kept) -> str:
     heading = f"## Suite: {each.suite.replace('_', ' ')}\n"
-    lines = [heading, f"{each.date}, in {each.seconds / 60:.1f} minutes.\n"]
+    commit = f", commit {each.commit}" if each.commit else ""
+    lines = [heading, f"{each.date}{commit}, in {each.seconds / 60:.1f} minutes.\n"]
     for comparison in each.comparisons:
         lines.append(f"**{comparison.title}** ({comparison.unit})\n")
         lines.append(_table(comparison))

@@ -69,7 +69,7 @@ class Comparison:
         if limit is None:
             return "reported"
         over = statistics.median(found) - limit
-        by = f"{over:.2g} {self.unit}" if self.by == "difference" else f"{over / limit:.0%}"
+        by = f"{over:.3g} {self.unit}" if self.by == "difference" else f"{over / limit:.0%}"
         said = "kept" if over <= 0 else f"MISSED by {by}"
         alike = all((value <= limit) == (over <= 0) for value in found)
         return said if alike else f"{said}, not in every round"

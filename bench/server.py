@@ -24,7 +24,7 @@ from duologue.server import create_app
 
 from .rounds import Comparison, Measure, compare
 
-__all__ = ["run"]
+__all__ = ["ASKED", "run"]
 
 TOKENS = 100
 STREAMS = 50

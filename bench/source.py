@@ -63,7 +63,8 @@ def _body(shape: str, count: int) -> bytes:
 
 
 async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+    # uvloop says RuntimeError of a connection that the client has closed meanwhile.
+    with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError):
         while True:
             await _answer(await _request(reader), writer)
 

@@ -96,5 +96,5 @@ before, cpu = peak(), time.process_time()
 for _ in range(times):
     work(blocks_of(frames, count))
 spent = (time.process_time() - cpu) / (times * count) * 1e6
-print(json.dumps({"CPU": spent, "memory": peak() - before}), flush=True)
+print(json.dumps({"CPU": spent, "memory grown": peak() - before}), flush=True)
 os._exit(0)

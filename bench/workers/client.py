@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -117,38 +118,19 @@ def litellm_async(url: str) -> Any:
 
 
 def floor(url: str) -> Any:
-    """httptools on a bare asyncio protocol, and msgspec: what is done at least."""
-    import httptools
-    import msgspec
-
-    from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
-
-    decode = msgspec.json.Decoder(ChatCompletionChunk).decode
+    """A bare asyncio protocol, httptools and msgspec: what is done at least."""
+    feeding = _floor_parser()
 
     class Protocol(asyncio.Protocol):
         def __init__(self) -> None:
-            self.parser = httptools.HttpResponseParser(self)
             self.ready: asyncio.Queue[Any] = asyncio.Queue()
-
-        def data_received(self, data: bytes) -> None:
-            self.parser.feed_data(data)
-
-        def on_body(self, body: bytes) -> None:
-            for event in body.split(b"\n\n"):
-                if event.startswith(b"data: {"):
-                    with contextlib.suppress(msgspec.DecodeError):  # one that is cut: the floor forgets it
-                        self.ready.put_nowait(decode(event[6:]))
-
-        def on_message_complete(self) -> None:
-            self.ready.put_nowait(None)
+            self.data_received = feeding(self.ready.put_nowait)
 
     async def create(**request: Any) -> Any:
         address = urlsplit(url)
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_connection(Protocol, address.hostname, address.port)
-        body = json.dumps(request).encode()
-        head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
-        transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        transport.write(_request(address, request))
 
         async def chunks() -> Any:
             while (chunk := await protocol.ready.get()) is not None:
@@ -160,15 +142,62 @@ def floor(url: str) -> Any:
     return create
 
 
+def floor_sync(url: str) -> Any:
+    """The same on a blocking socket."""
+    feeding = _floor_parser()
+
+    def create(**request: Any) -> Any:
+        address = urlsplit(url)
+        ready: list[Any] = []
+        feed = feeding(ready.append)
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(_request(address, request))
+            while not ready or ready[-1] is not None:
+                ready.clear()
+                feed(connection.recv(65536))
+                yield from filter(None, ready)
+
+    return create
+
+
+def _floor_parser() -> Any:
+    """Makes what takes bytes and puts chunks, and None at the end."""
+    import httptools
+    import msgspec
+
+    from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
+
+    decode = msgspec.json.Decoder(ChatCompletionChunk).decode
+
+    class Events:
+        def __init__(self, put: Any) -> None:
+            self.put = put
+
+        def on_body(self, body: bytes) -> None:
+            for event in body.split(b"\n\n"):
+                if event.startswith(b"data: {"):
+                    with contextlib.suppress(msgspec.DecodeError):  # one that is cut: the floor forgets it
+                        self.put(decode(event[6:]))
+
+        def on_message_complete(self) -> None:
+            self.put(None)
+
+    return lambda put: httptools.HttpResponseParser(Events(put)).feed_data
+
+
+def _request(address: Any, request: dict[str, Any]) -> bytes:
+    body = json.dumps(request).encode()
+    head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
 def raw(url: str) -> Any:
     """A socket: when its first bytes of an event are there, nobody can have the chunk earlier."""
 
     async def create(**request: Any) -> Any:
         address = urlsplit(url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        body = json.dumps(request).encode()
-        head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
-        writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(_request(address, request))
 
         async def reads() -> Any:
             yield await reader.readuntil(b"data: ")
