@@ -57,7 +57,7 @@ def test_the_page_is_of_the_pinned_versions_and_nothing_failed(interop):
     head, _, table = interop.PAGE.read_text("utf-8").partition(interop.HEAD)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert head
-    assert {row[0] for row in rows} == {
+    assert {row[0] for row in rows if not row[0].startswith("schemathesis ")} == {
         f"openai-python {interop.OPENAI_PYTHON}",
         f"openai-node {interop.OPENAI_NODE}",
     }
