@@ -23,7 +23,13 @@ def extract(voice: Voice) -> tuple[str | None, str, str]:
     asked_for = {key: record.get(key) for key in keys}
     if voice.chance(0.5):
         return _by_schema(voice, text, asked_for, name)
-    listed_keys, answer = _listed(voice, asked_for, about.hints), _json(asked_for)
+    listed_keys = _listed(voice, asked_for, about.hints)
+    if voice.chance(0.05) and all(str(_text(value)) in text for value in asked_for.values()):
+        listed_keys += voice.pick((", all strings", " (all as strings)", ", everything as text"))
+        asked_for = {key: _text(value) for key, value in asked_for.items()}
+    elif None in asked_for.values() and voice.chance(0.4):
+        listed_keys += voice.pick((" (null where something is missing)", ", null if unknown", " or null"))
+    answer = _json(asked_for)
     if voice.chance(0.12):
         return voice.pick(PHRASES["extractor_keys"]).replace("{k}", listed_keys), text, answer
     system = voice.pick(PHRASES["extractor"]).replace("{n}", name) if voice.chance(0.12) else None
@@ -72,6 +78,11 @@ def _dictated(voice: Voice, record: Record) -> str:
 
 def _light(text: str) -> str:
     return f"{LIGHT}{text}{CLOSE}"
+
+
+def _text(value: Value) -> Value:
+    """A number as a text."""
+    return str(value) if isinstance(value, (Number, int, float)) and not isinstance(value, bool) else value
 
 
 def _object(voice: Voice, record: Record) -> str:
@@ -137,12 +148,26 @@ def _listed(voice: Voice, record: Record, hints: dict[str, str]) -> str:
     return whole.replace("{}", between.join(keys))
 
 
+ARRAYS = (
+    "{} (array)",
+    "{} (a list)",
+    "{} as a list",
+    "{} (list)",
+    "{} as an array",
+    "{}, an array",
+    "an array {}",
+    "a list under the key {}",
+    "an array under the key {}",
+    '"{}" (list)',
+)
+
+
 def _hinted(voice: Voice, key: str, value: Value, hint: str) -> str:
     """The key, with what it may be where nobody could guess that."""
     if isinstance(value, dict):
         return f"{key} (an object with {listed(list(value))})"
-    if isinstance(value, list) and voice.chance(0.4 if not hint else 1):
-        return f"{key} ({hint or _type(voice, value)})"
+    if isinstance(value, list) and voice.chance(0.5 if not hint else 1):
+        return voice.pick(ARRAYS).replace("{}", key) if not hint else f"{key} ({hint})"
     if isinstance(value, bool) and voice.chance(0.4):
         return f"{key} ({_type(voice, value)})"
     if hint and voice.chance(0.5):

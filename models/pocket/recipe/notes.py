@@ -51,10 +51,29 @@ def _sentences(voice: Voice, trade: Trade, keys: Keys) -> tuple[str, Record]:
     record, spoken, added = given(voice, trade, keys)
     form = cased(voice, voice.pick(trade.requests))
     text = extended(voice, form, spoken, added) if added else filled(form, spoken)
-    if voice.chance(0.1):
-        for key, _ in keys.values():
-            record.setdefault(key, None)
+    if voice.chance(0.12):
+        for at, (key, _) in keys.items():
+            if key not in record:
+                record[key] = None
+                text += _unknown(voice, trade.parameters[at]) if voice.chance(0.4) else ""
     return ended(voice, text), record
+
+
+MISSING = (
+    ". No {} yet",
+    ". The {} is not known yet",
+    ", {} unknown",
+    ", no {}",
+    ", without a {}",
+    ". There is no {}",
+    ", {} still open",
+    ". I don't know the {}",
+)
+
+
+def _unknown(voice: Voice, parameter: Parameter) -> str:
+    """That a value is not known."""
+    return voice.pick(MISSING).replace("{}", parameter.names.split()[0].replace("_", " "))
 
 
 def _form(voice: Voice, trade: Trade, keys: Keys) -> tuple[str, Record]:

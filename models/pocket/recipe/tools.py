@@ -59,9 +59,9 @@ class Offer:
 def offer(voice: Voice) -> Offer:
     """A tool and a request for it."""
     roll = voice.random.random()
-    if roll < 0.42:
+    if roll < 0.52:
         return _offer(voice, act(voice))
-    return _offer(voice, invent(voice) if roll < 0.75 else voice.random.choice(TRADES))
+    return _offer(voice, invent(voice) if roll < 0.76 else voice.random.choice(TRADES))
 
 
 def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
