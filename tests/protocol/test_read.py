@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import pickle
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duologue.protocol.accumulate import accumulate
+from duologue.protocol.codec import decode_chunk
 from duologue.protocol.dialect import Asked, Deviation
 from duologue.protocol.errors import (
     APIConnectionError,
@@ -27,6 +30,7 @@ from duologue.protocol.errors import (
     StreamTruncatedError,
 )
 from duologue.protocol.read import MAX_TAIL_BYTES, StreamReader
+from duologue.types._build import MAX_NESTING
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1750000000, "model": "m"}
 DONE = b"data: [DONE]\n\n"
@@ -750,3 +754,66 @@ def test_a_whole_message_in_a_chunk_is_not_lost():
     )
     assert reader.result().text == "hey"
     assert [deviation.rule for deviation in reader.deviations] == ["message-in-chunk"]
+
+
+def loose(content: str, *, beside: Any = None, in_choice: Any = None, in_delta: Any = None) -> bytes:
+    """A usual chunk with unknown fields, beside its choice and inside it."""
+    choice = {"index": 0, "delta": {"content": content, **(in_delta or {})}, "finish_reason": None}
+    return frame({**HEAD, "choices": [{**choice, **(in_choice or {})}], **(beside or {})})
+
+
+LOOSE = [
+    loose("a", beside={"provider": "p", "times": {"ms": 1.5}}),
+    loose("b", in_choice={"stop_reason": None, "ids": [1]}),
+    loose("c", in_delta={"note": "n", "ids": [[2]]}),
+    loose("d", beside={"error": None, "padding": ""}, in_choice={"message": None}, in_delta={"note": "o"}),
+    *(part("e"), part("f", 1), part(tool_calls=[{"index": 0, "function": {"arguments": "{}"}, "x": 1}])),
+    loose("g", in_choice={"index": 1, "ids": [3]}),
+    frame({**HEAD, "created": 1.0, "choices": [], "x": 1}),
+    frame({**HEAD, "choices": [], "usage": {**USAGE, "cost": 0.5}}),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(LOOSE), max_size=40))
+def test_chunks_with_unknown_fields_read_in_a_row_as_each_alone(parts):
+    """After the first of them the strict decoder is not asked for a while; nothing else changes."""
+    reader = StreamReader(n=2, dialect="off")
+    alone = [decode_chunk(data[6:-2]) for data in (TEXT, *parts)]
+    chunks = [chunk for data in (TEXT, *parts) for chunk in reader.feed(data)]
+    assert chunks == alone
+    for chunk, other in zip(chunks, alone, strict=True):
+        assert chunk.to_dict() == other.to_dict()
+        assert chunk.wire.raw == other.wire.raw
+        for choice, of_other in zip(chunk.choices, other.choices, strict=True):
+            assert choice.wire.extra == of_other.wire.extra
+            assert choice.delta.wire.raw == of_other.delta.wire.raw
+    completion, whole = reader.completion, accumulate(alone)
+    assert completion is not None
+    assert whole is not None
+    assert completion.to_dict() == whole.to_dict()
+
+
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(MAX_NESTING), 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "met"),
+    [
+        pytest.param(loose("x", beside=FAULT), "failed", [], id="an error"),
+        pytest.param(loose("x", beside={"y": DEEP}), None, [], id="a deep field"),
+        pytest.param(loose("x", beside={"y": [DEEP]}), "failed", [], id="a field that is too deep"),
+        pytest.param(loose("x", beside={"y": float("nan")}), None, ["odd-json"], id="no strict JSON"),
+        pytest.param(
+            loose("x", in_choice={"message": {"audio": None}}), None, ["message-in-chunk"], id="a message"
+        ),
+    ],
+)
+def test_what_an_unknown_field_says_is_seen_in_every_chunk(data, outcome, met):
+    reader = StreamReader()
+    reader.feed(TEXT)
+    reader.feed(LOOSE[0] * 3)
+    chunks = reader.feed(data)
+    assert reader.outcome == outcome
+    assert [deviation.rule for deviation in reader.deviations] == met
+    assert [chunk.text for chunk in chunks] == ([] if outcome else ["x"])

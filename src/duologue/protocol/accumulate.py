@@ -257,6 +257,14 @@ class Accumulator:
         """Take one more chunk."""
         _merge(self._state, chunk, CHUNK)
 
+    def add_unknown(self, chunk: ChatCompletionChunk) -> None:
+        """Take the unknown fields of a chunk whose one choice goes on, and nothing else of it."""
+        (choice,) = chunk.choices
+        state = self._state["choices"][choice_index(choice, 0)]
+        for into, obj in ((self._state, chunk), (state, choice), (state["delta"], choice.delta)):
+            for name, value in unknown_fields(obj).items():
+                _apply_unknown(into, name, value)
+
     def content_of(self, index: int) -> Callable[[str], object] | None:
         """What takes more content of a choice, for chunks that bring nothing else; None before its first."""
         texts = self._state["choices"][index].get("delta", _NOTHING).get("content")

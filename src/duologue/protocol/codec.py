@@ -2,8 +2,9 @@
 
 Decoding has two paths. The fast one is msgspec's decoder into classes that forbid unknown fields: most of
 what is on the wire goes through it, and the bytes are kept so that `obj.wire` can answer later. On any
-failure there is one slow path: the standard library's `json` (which takes NaN and split surrogates) on text
-decoded with replacement, then `build` (which takes unknown fields, nulls and near misses).
+failure there is the slow path: the JSON value, by the standard library's `json` where it is not strict (NaN, split
+surrogates, text decoded with replacement); then classes that skip unknown fields, since these are most of what is
+odd; then `build`, which takes nulls and near misses, too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ..types._build import Unreadable, build, is_too_deep
-from ..types._wire import Origin, Place, WireObject, dump, plain
+from ..types._build import MAX_NESTING, Unreadable, build, is_too_deep
+from ..types._inside import become, link, skipping
+from ..types._wire import Origin, WireObject, dump, plain
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.model import Model, ModelList
@@ -29,9 +31,9 @@ __all__ = [
     "decode_completion",
     "decode_fast",
     "encode",
-    "link",
     "load",
     "loads",
+    "may_be_deep",
     "to_text",
     "typed",
 ]
@@ -100,11 +102,11 @@ def load(data: bytes) -> tuple[Any, bool]:
 def typed(cls: type[W], value: Any, data: bytes | None = None) -> W:
     """An object of `cls` from a JSON value by the tolerant path; raises `APIResponseValidationError`."""
     try:
-        obj: W = msgspec.convert(_known(cls, value), cls)
+        if type(value) is not dict or (data is not None and may_be_deep(data) and is_too_deep(value)):
+            return _built(cls, value, data)
+        return become(cls, msgspec.convert(value, skipping(cls)), value, data)
     except ODD:
         return _built(cls, value, data)
-    _attach(obj, value, data, ())
-    return obj
 
 
 def _built(cls: type[W], value: Any, data: bytes | None) -> W:
@@ -162,84 +164,9 @@ for _cls in (ChatCompletion, ChatCompletionChunk, Model, ModelList):
     _decoder(_cls)
 
 
-def _known(cls: type[WireObject], value: Any) -> Any:
-    """`value` without the fields that `cls`, and the classes inside it, do not know.
-
-    Most oddities are a field that a server adds to every chunk: without it, the decoder can do the rest.
-    """
-    if type(value) is not dict or cls._variant(value) is not cls:
-        raise msgspec.ValidationError("for the tolerant path to read")
-    names = _names(cls)
-    known = value
-    unknown = value.keys() - names
-    if unknown:
-        known = {name: value[name] for name in value if name in names}
-        for name in unknown:
-            if isinstance(value[name], (dict, list)) and is_too_deep(value[name]):
-                raise msgspec.ValidationError("for the tolerant path to refuse")
-    for name, many, held in _links(cls):
-        inner = known.get(name)
-        if inner is not None:
-            if known is value:
-                known = dict(value)
-            if not many:
-                known[name] = _known(held, inner)
-            elif isinstance(inner, list):
-                known[name] = [_known(held, item) for item in inner]
-    return known
-
-
-def _attach(obj: WireObject, value: dict[str, Any], raw: bytes | None, place: Place) -> None:
-    """Tell `obj` and every object below it the JSON object it was made from."""
-    obj._wire = Origin(raw, place, value)
-    for name, many, _ in _links(type(obj)):
-        inner = getattr(obj, name)
-        if inner is None or name not in value:
-            continue
-        if many:
-            for at, item in enumerate(inner):
-                _attach(item, value[name][at], raw, (*place, name, at))
-        else:
-            _attach(inner, value[name], raw, (*place, name))
-
-
-def link(obj: WireObject, raw: bytes, place: Place) -> None:
-    """Tell every object below `obj` where in `raw` it stands."""
-    for name, many, _ in _links(type(obj)):
-        value = getattr(obj, name)
-        if value is None:
-            continue
-        if many:
-            for at, item in enumerate(value):
-                item._wire = Origin(raw, (*place, name, at))
-                link(item, raw, (*place, name, at))
-        else:
-            value._wire = Origin(raw, (*place, name))
-            link(value, raw, (*place, name))
-
-
-@functools.cache
-def _names(cls: type[WireObject]) -> frozenset[str]:
-    return frozenset(cls.__struct_fields__)
-
-
-@functools.cache
-def _links(cls: type[WireObject]) -> tuple[tuple[str, bool, type[WireObject]], ...]:
-    """The fields of `cls` that hold response objects, whether in a list, and of which class.
-
-    Classes whose every field is required need no link: what the strict decoder passed was all there.
-    """
-    info = msgspec.inspect.type_info(cls)
-    assert isinstance(info, msgspec.inspect.StructType)
-    links: list[tuple[str, bool, Any]] = []
-    for field in info.fields:
-        options = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
-        for option in options:
-            many = isinstance(option, msgspec.inspect.ListType)
-            held = option.item_type if isinstance(option, msgspec.inspect.ListType) else option
-            if isinstance(held, msgspec.inspect.StructType) and not all(f.required for f in held.fields):
-                links.append((field.name, many, held.cls))
-    return tuple(links)
+def may_be_deep(data: bytes) -> bool:
+    """Whether the JSON in `data` has enough brackets for `is_too_deep` to find anything."""
+    return data.count(b"{") + data.count(b"[") > MAX_NESTING
 
 
 def _unreadable(why: str, data: bytes | None) -> APIResponseValidationError:

@@ -60,15 +60,14 @@ class Accumulator(Whole):
         super().__init__()
         self.finished: list[Done] = []
         self.choices: dict[int, ChoiceProgress] = {}
-        self.usual = False  # whether the last chunk brought more content to a choice and nothing else
-        self._usual = Usual()
+        self.usual = False  # whether the last chunk brought more content to a choice, and nothing else known
+        self._usual = Usual(self.add_unknown)
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take one more chunk."""
         self.finished = []
-        self.usual = _is_known(chunk) and self._usual.fits(chunk)
+        self.usual = self._usual.takes(chunk)
         if self.usual:
-            self._usual.take(cast("str", chunk.choices[0].delta.content))
             return
         super().add(chunk)
         if self._usual.is_new(chunk):
@@ -192,12 +191,6 @@ class ChoiceProgress:
         done = CustomToolCallInputDoneEvent if kind == "custom" else FunctionToolCallArgumentsDoneEvent
         text = value_of(texts)
         return done(self.index, index, call.get("id"), name, text if isinstance(text, str) else "")
-
-
-def _is_known(chunk: ChatCompletionChunk) -> bool:
-    """Whether it is certain that a chunk has no unknown fields: the strict decoder made it."""
-    wire = getattr(chunk, "_wire", None)
-    return isinstance(wire, bytes) or (wire is not None and wire.fields is None)
 
 
 def call_of(call: Mapping[str, Any]) -> tuple[Literal["function", "custom"], str, Any]:

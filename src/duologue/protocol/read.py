@@ -97,7 +97,7 @@ class StreamReader:
         self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
         self._restless: set[int] = set()  # the choices that went on after they had finished
-        self._usual = Usual()
+        self._usual = Usual(self._accumulator.add_unknown if self._accumulator is not None else None)
         self._usage: CompletionUsage | None = None
         self._events = 0
         self._beginning = bytearray()  # of the body, until there is an event
@@ -124,22 +124,27 @@ class StreamReader:
         """The chunks that `data` completes. Nothing follows once there is an outcome."""
         if self.outcome is not None:
             return []
-        chunks: list[ChatCompletionChunk] = []
         usual = self._usual
-        for event in self._sse.feed(data):
-            chunk, content = usual.read(event.data)
-            if content is not None and event.event != "error":
-                # Nothing begins or ends with it.
-                assert chunk is not None
-                usual.take(content)
+        only = self._sse.only(data)
+        if only is not None:
+            chunk, taken = usual.read(only)
+            if taken:  # nothing begins or ends with it
                 self.last_chunk = chunk
-                chunks.append(chunk)
+            else:
+                chunk = self._read(Event(only), chunk)
+            self._events += 1
+            return [chunk] if chunk is not None else []
+        chunks: list[ChatCompletionChunk] = []
+        for event in self._sse.feed(data):
+            chunk, taken = usual.read(event.data) if event.event not in _ERROR_EVENTS else (None, False)
+            if taken:
+                self.last_chunk = chunk
             else:
                 chunk = self._read(event, chunk)
-                if chunk is not None:
-                    chunks.append(chunk)
-                if self.outcome is not None:
-                    return chunks
+            if chunk is not None:
+                chunks.append(chunk)
+            if self.outcome is not None:
+                return chunks
             self._events += 1
         if not self._events:
             self._beginning += data[: MAX_TAIL_BYTES - len(self._beginning)]
@@ -198,12 +203,12 @@ class StreamReader:
     def _read(self, event: Event, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
         """An event that may begin or end something; `chunk` is what the strict decoder made of it."""
         self._watch.event = self._events
-        if chunk is None or event.event in _ERROR_EVENTS:
+        if chunk is None:
             chunk = self._read_oddity(event)
             if chunk is None:
                 return None
-            if self._usual.fits(chunk):
-                self._add(chunk)
+            if self._usual.takes(chunk):
+                self.last_chunk = chunk
                 return chunk
         new_head = self._usual.is_new(chunk)
         self._watch.chunk(chunk, new_head=new_head)

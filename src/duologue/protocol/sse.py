@@ -67,15 +67,22 @@ class EventDecoder:
         self._data = bytearray()  # of the unfinished event, a \n after each line
         self._event = ""
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes."""
-        # The usual read: whole events of one `data:` line each, most often just one. `in` with a number is
-        # a single memchr; with bytes it costs five times as much.
+    def only(self, data: bytes) -> bytes | None:
+        """The data of the one event that `data` is, if it is a usual one; None, and nothing is read, if not.
+
+        Most reads are one event of one `data:` line.
+        """
+        # `in` with a number is a single memchr; with bytes it costs five times as much.
         if self._fresh and data[:6] == b"data: " and data[-2:] == b"\n\n" and _CR not in data:
             body = data[6:-2]
             if _LF not in body and len(data) <= self.max_event_bytes:
                 self._started = True
-                return [Event(body, "message", self._id)]
+                return body
+        return None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes."""
+        if self._fresh and data[:6] == b"data: " and data[-2:] == b"\n\n" and _CR not in data:
             return self._feed_blocks(data)
         return self._feed_lines(data)
 

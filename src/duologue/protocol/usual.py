@@ -11,8 +11,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
+from ..types._inside import link, skipping
+from ..types._wire import Origin, may_have_unknown
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
-from .codec import ODD, decode_fast, link
+from .codec import ODD, decode_fast, may_be_deep
 
 __all__ = ["FORGET", "Take", "Usual"]
 
@@ -24,33 +28,42 @@ FORGET: Take = deque[str](maxlen=0).append
 _HEAD = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _head_of = attrgetter(*_HEAD)
 
+# After a chunk that only the tolerant path could read, for how many more the strict decoder is not asked: servers
+# that add a field add it to each chunk, and to fail costs as much as to decode twice.
+ODD_RUN = 15
+
 # The index of no choice: equal to nothing.
 _NONE: Any = float("nan")
 
 
 class Usual:
-    """What the next usual chunk looks like, and what takes its content."""
+    """What the next usual chunk looks like, and what takes its content; `unknown` takes its unknown fields."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_head", "_obfuscated", "take", "takers")
+    __slots__ = ("_choice", "_chunk", "_delta", "_head", "_obfuscated", "_odd", "_take", "_unknown", "takers")
 
-    def __init__(self) -> None:
+    def __init__(self, unknown: Callable[[ChatCompletionChunk], object] | None = None) -> None:
         self._delta = ChoiceDelta()
         self._choice = Choice(index=_NONE, delta=self._delta)
         self._chunk = ChatCompletionChunk(choices=[self._choice])
         self.takers: dict[int, Take] = {}  # of the choices that go on
         self._head = _head_of(self._chunk)
         self._obfuscated = False  # padding that is another in each chunk
-        self.take: Take = FORGET
+        self._odd = 0  # how many more chunks are expected to have unknown fields
+        self._take: Take = FORGET
+        self._unknown = unknown
 
-    def read(self, data: bytes) -> tuple[ChatCompletionChunk | None, str | None]:
-        """The chunk in `data`, None where only the tolerant path can read it; and its content if it is usual.
+    def read(self, data: bytes) -> tuple[ChatCompletionChunk | None, bool]:
+        """The chunk in `data`, and whether it is usual, and so taken.
 
-        That content is for `take`.
+        None where only the tolerant path can read it, or should: it may say something that has no name here.
         """
         try:
+            if self._odd:
+                return self._read_odd(data)
             chunk = decode_fast(data)
         except ODD:
-            return None, None
+            self._odd = ODD_RUN
+            return None, False
         chunk._wire = data
         choices = chunk.choices
         if len(choices) == 1:
@@ -63,26 +76,52 @@ class Usual:
                     self._chunk.obfuscation = chunk.obfuscation
                 # One comparison in C instead of a read per field.
                 if chunk == self._chunk or self._is_of_another(choice, chunk):
-                    return chunk, content
+                    self._take(content)
+                    return chunk, True
         link(chunk, data, ())
-        return chunk, None
+        return chunk, False
+
+    def _read_odd(self, data: bytes) -> tuple[ChatCompletionChunk | None, bool]:
+        """The same for a chunk that may have unknown fields, of which these may say something."""
+        self._odd -= 1
+        value = msgspec.json.decode(data)
+        chunk: Any = msgspec.convert(value, skipping(ChatCompletionChunk))
+        (choice,) = chunk.choices
+        if choice.delta.content is None or may_be_deep(data):
+            return None, False
+        (fields,) = value["choices"]
+        if value.get("error") or fields.get("message") is not None:
+            return None, False
+        for obj, cls, own in (
+            (chunk, ChatCompletionChunk, value),
+            (choice, Choice, fields),
+            (choice.delta, ChoiceDelta, fields["delta"]),
+        ):
+            obj.__class__ = cls
+            obj._wire = Origin(data, cls._home, own)
+        return (chunk, True) if self.takes(chunk) else (None, False)
+
+    def takes(self, chunk: ChatCompletionChunk) -> bool:
+        """Whether a chunk is usual but for unknown fields, and so taken."""
+        if len(chunk.choices) != 1:
+            return False
+        choice = chunk.choices[0]
+        content = self._delta.content = choice.delta.content
+        self._chunk.obfuscation = chunk.obfuscation
+        if content is None or not (chunk == self._chunk or self._is_of_another(choice, chunk)):
+            return False
+        self._take(content)
+        if self._unknown is not None and may_have_unknown(chunk):
+            self._unknown(chunk)
+        return True
 
     def _is_of_another(self, choice: Choice, chunk: ChatCompletionChunk) -> bool:
         """Whether the chunk is the usual one of another choice, which is then the one to expect."""
         take = self.takers.get(choice.index)
         if take is None or choice.index == self._choice.index:
             return False
-        self._choice.index, self.take = choice.index, take
+        self._choice.index, self._take = choice.index, take
         return chunk == self._chunk
-
-    def fits(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether a chunk that the tolerant path has read says nothing else than a usual one."""
-        if len(chunk.choices) != 1:
-            return False
-        choice = chunk.choices[0]
-        content = self._delta.content = choice.delta.content
-        self._chunk.obfuscation = chunk.obfuscation
-        return content is not None and (chunk == self._chunk or self._is_of_another(choice, chunk))
 
     def expect(self, index: int, take: Take | None) -> None:
         """A choice goes on, and `take` takes its content; None when it does not, or not yet."""

@@ -13,15 +13,12 @@ __all__ = ["Origin", "Place"]
 Place: TypeAlias = tuple[str | int, ...]
 
 
-class Origin:
+class Origin(msgspec.Struct, gc=False):
     """Where an object stood: the bytes of its event, its place in them, and its own JSON object."""
 
-    __slots__ = ("fields", "place", "raw")
-
-    def __init__(self, raw: bytes | None, place: Place, fields: dict[str, Any] | None = None) -> None:
-        self.raw = raw
-        self.place = place
-        self.fields = fields
+    raw: bytes | None
+    place: Place
+    fields: dict[str, Any] | None = None
 
     def own_fields(self) -> dict[str, Any]:
         """The JSON object as it came, parsed on first use; empty where a default stands in for it."""

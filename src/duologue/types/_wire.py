@@ -9,8 +9,8 @@ Each object has one hidden slot, `_wire`, that is never encoded, compared or set
   let it pass, so every field was there;
 - the `bytes` of the event, for an object decoded by the fast path that stands at its class's `_home`
   (its usual place in the event: the first choice, its delta, ...);
-- an `Origin`, for an object elsewhere, or one that the tolerant path made. Only the latter is made with
-  its `fields`, and only it may have unknown ones: the fast path lets none pass.
+- an `Origin`, for an object elsewhere, or one whose JSON was looked at. Only the latter is made with its
+  `fields`, and only it may have unknown ones: the fast path lets none pass.
 
 The bytes are parsed again only when somebody asks, so a loop that reads fields pays nothing for it.
 """
@@ -49,6 +49,7 @@ __all__ = [
     "WireClass",
     "WireObject",
     "dump",
+    "may_have_unknown",
     "plain",
     "recast",
     "unknown_fields",
@@ -79,6 +80,10 @@ class _Slot:
     __slots__ = ("_response", "_wire")
     _wire: bytes | Origin
     _response: Any
+
+
+# How the slots are read, whatever fields a server names like them.
+_SLOTS = {slot: _Slot.__dict__[slot].__get__ for slot in _Slot.__slots__}
 
 
 class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -308,7 +313,7 @@ def _dump_value(value: Any, every_field: bool, without_none: bool) -> Any:
 def _hidden(obj: WireObject, slot: str) -> Any:
     """The content of a hidden slot, None while it is empty."""
     try:
-        return _Slot.__dict__[slot].__get__(obj)
+        return _SLOTS[slot](obj)
     except AttributeError:
         return None
 
@@ -324,10 +329,22 @@ def _origin(obj: WireObject) -> Origin | None:
 def unknown_fields(obj: WireObject) -> dict[str, Any]:
     """The fields that `obj` came with and does not know; none for one of the decoder's fast path."""
     found = _hidden(obj, "_wire")
-    if not isinstance(found, Origin) or found.fields is None:
+    fields = found.fields if isinstance(found, Origin) else None
+    known = _names(type(obj))
+    if fields is None or known.issuperset(fields):
         return {}
-    known = obj.__struct_fields__
-    return {name: value for name, value in found.fields.items() if name not in known}
+    return {name: value for name, value in fields.items() if name not in known}
+
+
+def may_have_unknown(obj: WireObject) -> bool:
+    """Whether `obj` may have unknown fields, or what is in it: not if the decoder's fast path made it."""
+    found = _hidden(obj, "_wire")
+    return found is None or (isinstance(found, Origin) and found.fields is not None)
+
+
+@functools.cache
+def _names(cls: type[WireObject]) -> frozenset[str]:
+    return frozenset(cls.__struct_fields__)
 
 
 def _restore(cls: type[WireObject], values: dict[str, Any], origin: Origin | None) -> WireObject:

@@ -37,7 +37,7 @@ def in_value(value: Any, act: Act, *, chunk: bool) -> None:
 
 def says_error(value: Any) -> bool:
     """Whether the JSON of an event is an error: what has no choices is one in each of the shapes of errors."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     if value.get("error") or value.get("object") == "error":
         return True
