@@ -22,6 +22,7 @@ from duologue.cli import main
 from duologue.cli._terminal import printable
 from duologue.engine import Finish, Reasoning, Refusal, Text, ToolArguments, ToolCall
 from duologue.run import run_server
+from support.command_page import PAGE, page
 
 COMMAND = [sys.executable, "-m", "duologue"]
 # A process started in the background of a shell inherits that SIGINT is ignored; a user's does not.
@@ -71,6 +72,11 @@ def test_the_list_of_commands_is_read_whole() -> None:
     _, _, commands = run("--help").output.partition("Commands:")
     assert len(commands.split("\n")) == len(main.commands) + 2
     assert "..." not in commands
+
+
+def test_the_page_of_the_command_line_is_up_to_date() -> None:
+    """It says what the help of each command says. `PYTHONPATH=tests python -m support.command_page` writes it."""
+    assert PAGE.read_text("utf-8") == page()
 
 
 def test_chat_answers_in_process_and_says_who_answers() -> None:
