@@ -54,6 +54,7 @@ def test_an_update_answers_with_the_new_metadata(url):
     updated = ask(url, f"{STORED}/c1", body=b'{"metadata": {"topic": "weather"}}')
     assert (updated.status, updated.json["id"], updated.json["metadata"]) == (200, "c1", {"topic": "weather"})
     assert get(url, f"{STORED}/c1")["metadata"] == {}
+    assert ask(url, f"{STORED}/c1", body=b'{"metadata": null}').json["metadata"] == {}
 
 
 @pytest.mark.parametrize(

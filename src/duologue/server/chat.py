@@ -6,12 +6,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from .._threads import run_in_thread
 from ..engine import Engine
 from ..protocol.checks import decode_request
 from ..protocol.errors import BadRequestError
 from ..protocol.padding import PaddedWriter
 from ..protocol.write import ChunkWriter
-from ..types.chat.request import ChatRequest
+from ..types.chat.request import ChatRequest, JsonSchemaFormat
 from .admission import read_body
 from .answer import Answer
 from .breath import Breath
@@ -35,7 +36,13 @@ async def create(app: App, exchange: Exchange, _: str) -> None:
     verdict = check_support(request, served.engine, lenient=lenient)
     own = served.life.over(served.engine)
     breath = Breath(app.options.breath)
-    engine = _emulated(own, request, verdict, app.options, breath) if verdict.emulated else own
+    engine: Engine | Emulator = own
+    if isinstance(request.response_format, JsonSchemaFormat) and "response_format" in verdict.emulated:
+        engine = await run_in_thread(
+            _emulated, own, request, verdict, app.options, breath
+        )  # a schema takes long
+    elif verdict.emulated:
+        engine = _emulated(own, request, verdict, app.options, breath)
     headers = {}
     if verdict.delegated:
         headers["duologue-delegated-params"] = ", ".join(verdict.delegated)

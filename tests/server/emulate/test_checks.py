@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
 
+from duologue import AsyncClient, InternalServerError, as_engine, create_app, user_message
 from duologue.engine import Finish, Refusal, Text, ToolArguments, ToolCall
 from support.emulated import both, post, yielding
 
@@ -254,6 +257,30 @@ def test_a_judgement_is_bounded():
     }
     form = schema(**{"$defs": {**definitions, "30": {"type": "object"}}, "$ref": "#/$defs/0"})
     assert "steps to be judged" in invalid(yielding("{}"), response_format=form)
+
+
+async def test_who_is_judged_holds_up_nobody():
+    """The schema is looked at, and the text judged by it, while the event loop has its turns."""
+    definitions = {
+        str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}, {"$ref": f"#/$defs/{i + 1}"}]} for i in range(30)
+    }
+    wide = {f"p{i}": {"type": "string"} for i in range(600)}
+    form = schema(**{"$defs": {**definitions, "30": {"properties": wide}}, "$ref": "#/$defs/0"})
+    app = create_app(as_engine(yielding("{}"), model="m"), allowed_hosts=["*"])
+    async with AsyncClient(app=app, max_retries=0) as client:
+        asked = asyncio.ensure_future(
+            client.chat.completions.create(
+                model="m", messages=[user_message("Hi")], response_format=cast("Any", form)
+            )
+        )
+        longest = 0.0
+        while not asked.done():
+            begun = time.thread_time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - begun)
+        with pytest.raises(InternalServerError, match="steps to be judged"):
+            await asked
+    assert longest < 0.15  # of the loop's own thread; a judgement takes more
 
 
 def test_without_jsonschema_a_schema_is_a_clear_error(monkeypatch):

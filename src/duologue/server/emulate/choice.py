@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from ..._threads import run_in_thread
 from ...engine import Engine, Event, closing
 from ...protocol.write import invalid
 from ...types.chat.request import ChatRequest
@@ -50,12 +51,18 @@ async def _checked(
             async for sign in signs:
                 yield sign
         made = Made.of(events)
-        fault = next((fault for check in plan.checks if (fault := check(made)) is not None), None)
+        # A judgement by a schema may take long, and others shall have their turn meanwhile.
+        fault = await run_in_thread(_fault, plan, made) if plan.slow else _fault(plan, made)
         if fault is None:
             for event in (*events, *tally.close()):
                 yield event
             return
     raise invalid(f"{fault} (of {1 + MAX_RETRIES} runs, none passed)")
+
+
+def _fault(plan: Plan, made: Made) -> str | None:
+    """What is wrong with a run, by the first check that it does not pass."""
+    return next((fault for check in plan.checks if (fault := check(made)) is not None), None)
 
 
 async def _run(

@@ -158,7 +158,7 @@ class PromptCacheOptions(Checked):
 class ChatUpdate(Checked):
     """The body of `POST /chat/completions/{id}`, checked."""
 
-    metadata: Metadata
+    metadata: Metadata | None
 
 
 class ChatRequest(Checked):
