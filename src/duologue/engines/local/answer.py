@@ -34,8 +34,7 @@ def answer(model: Model, request: ChatRequest, *, fingerprint: str) -> Turns[Eve
     """The turns of the answer to a request. All its choices share one evaluation of the prompt.
 
     The plan is made aside, since grammars and long prompts take their time. A turn that asks wants a list of rows
-    decoded. Raises `BadRequestError` for what the model cannot take, and
-    for messages too long for its context.
+    decoded. Raises `BadRequestError` for what the model cannot take, messages too long for its context among it.
     """
     asked: Plan = yield Aside(partial(plan, model, request))
     llama = model.weights()

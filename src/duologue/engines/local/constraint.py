@@ -143,9 +143,14 @@ class Constraint:
         return self._matcher.is_stopped()
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Which tokens may come next, those that end an answer among them [V]."""
+        """Which tokens may come next, those that end an answer among them [V].
+
+        Raises `BadRequestError` where the grammar has become too complex, or left no way on.
+        """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         allowed = np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
+        if self._matcher.is_error() or not allowed.any():
+            raise self._stuck()
         return self._numbers.bound(self._tail, allowed)
 
     def forced(self) -> Sequence[int]:
@@ -154,17 +159,11 @@ class Constraint:
         return forced
 
     def mask(self, logits: NDArray[Any]) -> None:
-        """Set the logits of tokens that may not come next to minus infinity, in place [V].
-
-        Raises `BadRequestError` where the grammar has become too complex, or left no way on.
-        """
-        allowed = self.allowed()
-        if self._matcher.is_error() or not allowed.any():
-            raise self._stuck()
-        logits[~allowed] = -np.inf
+        """Set the logits of tokens that may not come next to minus infinity, in place [V]. Raises as `allowed`."""
+        logits[~self.allowed()] = -np.inf
 
     def accept(self, token: int) -> None:
-        """Go on behind a token that was allowed. Raises as `mask` does."""
+        """Go on behind a token that was allowed. Raises as `allowed` does."""
         if not self._matcher.consume_token(token):
             raise self._stuck()
         self._tail = self._numbers.follow(self._tail, token)

@@ -6,6 +6,7 @@ constraint, the temperature, `top_p`, the draw. Log probabilities are the model'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -69,6 +70,17 @@ class Sampling:
             banned=tuple(sorted(banned)),
             seed=request.seed,
         )
+
+    def weights(self) -> dict[int, float]:
+        """What is added to the logits, by id; minus infinity for what is banned."""
+        return {
+            **{token: _weight(value) for token, value in self.bias.items()},
+            **dict.fromkeys(self.banned, -math.inf),
+        }
+
+
+def _weight(bias: float) -> float:
+    return bias if abs(bias) < EXTREME_BIAS else math.copysign(EXTREME_WEIGHT, bias)
 
 
 def _given(value: float | None, default: float) -> float:
@@ -192,10 +204,8 @@ class Sampler:
         self._frequency = sampling.frequency_penalty
         self._constraint = constraint
         self._shift = np.zeros(vocabulary, np.float32)
-        for token, value in sampling.bias.items():
-            extreme = abs(value) >= EXTREME_BIAS
-            self._shift[token] = np.copysign(EXTREME_WEIGHT, value) if extreme else value
-        self._shift[list(sampling.banned)] = -np.inf
+        for token, weight in sampling.weights().items():
+            self._shift[token] = weight
         self._brought: set[int] = set()
         seed = sampling.seed
         self._random = np.random.PCG64(None if seed is None else (seed + index) % 2**64)

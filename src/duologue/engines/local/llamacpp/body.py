@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..plan import Plan
-from ..sampling import EXTREME_BIAS, EXTREME_WEIGHT, Sampling
+from ..sampling import Sampling
 
-__all__ = ["base_of", "logit_bias", "seed_of", "weights"]
+__all__ = ["base_of", "logit_bias", "seed_of"]
 
 # llama.cpp's seeds have 32 bits, of which the last means none. It counts up from the first choice's.
 SEEDS = 2**32 - 128
@@ -33,18 +33,6 @@ def seed_of(sampling: Sampling, index: int) -> int:
     return -1 if sampling.seed is None else (sampling.seed + index) % SEEDS
 
 
-def weights(sampling: Sampling) -> dict[int, float]:
-    """What is added to the logits, by id; minus infinity for what is banned."""
-    return {
-        **{token: _weight(value) for token, value in sampling.bias.items()},
-        **dict.fromkeys(sampling.banned, -math.inf),
-    }
-
-
-def _weight(value: float) -> float:
-    return value if abs(value) < EXTREME_BIAS else math.copysign(EXTREME_WEIGHT, value)
-
-
 def logit_bias(weights: Mapping[int, float]) -> list[tuple[int, float | bool]]:
-    """The same in llama.cpp's words, which have False for minus infinity."""
+    """Weights of tokens in llama.cpp's words, which have False for minus infinity."""
     return [(token, False if value == -math.inf else value) for token, value in weights.items()]

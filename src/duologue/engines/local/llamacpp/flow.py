@@ -13,7 +13,7 @@ from ..model import ChatModel
 from ..plan import Plan
 from ..speaker import Speaker, Token
 from .binding import Binding
-from .body import base_of, logit_bias, seed_of, weights
+from .body import base_of, logit_bias, seed_of
 from .crew import Job
 from .wire import Chunk, Said
 
@@ -54,7 +54,7 @@ class _Group:
             "n": len(self._speakers),
             "max_tokens": asked.limit,
             "seed": seed_of(asked.sampling, first),
-            "logit_bias": logit_bias(weights(asked.sampling)),
+            "logit_bias": logit_bias(asked.sampling.weights()),
             "timings_per_token": True,
             "return_progress": True,
             # The text of other control tokens is left out.

@@ -20,7 +20,7 @@ from ..model import ChatModel
 from ..plan import Plan
 from ..speaker import Speaker, Token
 from .binding import PREFILL_SLICE, Binding
-from .body import SEEDS, base_of, logit_bias, weights
+from .body import SEEDS, base_of, logit_bias
 from .crew import Job
 from .wire import Entry
 
@@ -81,7 +81,7 @@ class _Choice:
         self._pieces = model.tokenizer.pieces
         self._constraint = None if asked.constraint is None else asked.constraint.fork()
         self._ids = list(asked.prompt)
-        self._weights = weights(asked.sampling)
+        self._weights = asked.sampling.weights()
         self._sampling = asked.sampling
         self._brought: set[int] = set()
         self._top = asked.top_logprobs if asked.logprobs else None
@@ -101,11 +101,7 @@ class _Choice:
 
     def _allowed(self) -> NDArray[np.bool_] | None:
         """Which tokens the constraint lets through."""
-        if self._constraint is None:
-            return None
-        logits = np.zeros(len(self._pieces), np.float32)
-        self._constraint.mask(logits)
-        return np.isfinite(logits)
+        return None if self._constraint is None else self._constraint.allowed()
 
     def _draw(self, allowed: NDArray[np.bool_] | None) -> _Drawn:
         """A token that is allowed, drawn as if there were no others.
