@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import socket
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..protocol.errors import DuologueError
 from ..server import Profile
@@ -62,5 +63,11 @@ def _serve_again(
         app = make_app(load_targets(targets, **settings), api_key=api_key, profile=profile)
         run_app(app, sockets[0])
     except DuologueError as error:
-        print(f"Error: {error}\nWaiting for a change.", file=sys.stderr, flush=True)
-        sys.exit(1)
+        _wait(f"Error: {error}")
+    except Exception:  # of the code that is being written
+        _wait(traceback.format_exc().rstrip())
+
+
+def _wait(why: str) -> NoReturn:
+    print(f"{why}\nWaiting for a change.", file=sys.stderr, flush=True)
+    sys.exit(1)
