@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -137,6 +138,45 @@ def test_a_head_that_comes_at_once_has_the_same_largest_size(before):
                 assert received.count(b"HTTP/1.1 " + status) == 1 + bool(before)
             else:  # the one before it may not be answered any more
                 assert received.count(b"HTTP/1.1 200") <= 1
+
+
+def test_requests_in_a_row_have_a_largest_number():
+    """One read of the least requests there are would keep the server busy; others are answered meanwhile."""
+    with run_server(answer) as url, connect(url, b"") as connection:
+        begun = time.process_time()
+        sent(connection, [b"GET / HTTP/1.1\r\n\r\n" * 14_000])
+        try:
+            while connection.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+        assert ask(url, model="answer").status == 200
+        assert time.process_time() - begun < 1  # of the processor
+
+
+def test_what_is_wrong_behind_a_request_is_no_part_of_its_answer():
+    """The connection ends; the answer that is under way has nothing in it that the engine did not say."""
+
+    async def words(request):
+        while True:
+            yield "word "
+            await asyncio.sleep(0.01)
+
+    body = json.dumps({"model": "words", "messages": [HI], "stream": True}).encode()
+    request = POST + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    for wrong in (
+        b"no HTTP at all\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * connections.MAX_HEAD_BYTES + b"\r\n",
+    ):
+        with run_server(words) as url, connect(url, request) as connection:
+            received = bytearray(connection.recv(65536))
+            sent(connection, [wrong])
+            try:
+                while part := connection.recv(65536):
+                    received += part
+            except ConnectionResetError:
+                pass
+        assert received.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -14,12 +14,16 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-__all__ = ["HEAD_TIMEOUT", "MAX_HEAD_BYTES", "HttpProtocol"]
+__all__ = ["HEAD_TIMEOUT", "MAX_HEAD_BYTES", "MAX_IN_A_ROW", "HttpProtocol"]
 
 # The most bytes of a request's first line and headers; and how long, in seconds, a client may take for them,
 # from its connection or the first of these bytes, and for the rest of a body that nobody wants.
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT = 30.0
+
+# How many requests a client may send in a row while the first of them waits for its answer. Hardly any client
+# sends two, and what one read can hold of them would keep the server busy for seconds.
+MAX_IN_A_ROW = 16
 
 # The header that offers another protocol, as JDK clients do with each request (RFC 9110, 7.8).
 _OFFER = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
@@ -56,8 +60,8 @@ class HttpProtocol(HttpToolsProtocol):
             data = _OFFER.sub(b"", head) + end + rest
         super().data_received(data)
         # A line of a head without an end is not told of before its end.
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse()
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._leave(_TOO_LARGE)
 
     def on_url(self, url: bytes) -> None:
         self._count(url)
@@ -71,6 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = self._told_bytes = 0
         self._end_limit()
+        if len(self._cycles) > MAX_IN_A_ROW:
+            self._refuse()
         super().on_headers_complete()
         if self.cycle is not None and self.scope["http_version"] == "1.0":
             self.cycle.__class__ = _UntilClosed  # before its first step
@@ -83,7 +89,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._end_limit()
 
     def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():  # it was refused already
+        if self.transport.is_closing():  # it was refused already
+            return
+        if self._answering():
+            self._leave(b"")
+        else:
             super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
@@ -96,12 +106,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._told_bytes += sum(map(len, parts))
         if self._told_bytes > MAX_HEAD_BYTES:
             self._refuse()
-            raise ValueError("the head of the request is too large")
 
     def _refuse(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        """Take nothing more from the client. Raises, so that the parser takes no more of this read either."""
+        self._leave(_TOO_LARGE)
+        raise ValueError("more than is taken at once")
+
+    def _leave(self, last_words: bytes) -> None:
+        """Close the connection; no words go into the middle of an answer."""
+        if not self._answering():
+            self.transport.write(last_words)
+        self.transport.close()
+
+    def _answering(self) -> bool:
+        return any(not cycle.response_complete for cycle in self._cycles)
 
     def _begin_limit(self) -> None:
         self._end_limit()
