@@ -240,6 +240,23 @@ def test_the_key_may_come_from_the_environment() -> None:
     assert "secret" not in line
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_that_cannot_show_everything(encoding: str) -> None:
+    """Names and answers are shown as far as they can be; nothing ends for it."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    given = {"stdout": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([*COMMAND, "serve", "\u6a21=echo", "--port", "0"], **given) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        assert line.startswith("Serving ? at ")
+        asked = [*COMMAND, "chat", "a \u6a21", "--base-url", started(line)]
+        answer = subprocess.run(asked, stderr=subprocess.PIPE, **given)
+        names = subprocess.run([*COMMAND, "models", "--base-url", started(line)], **given)
+        server.terminate()
+    assert (answer.returncode, answer.stdout) == (0, "a ?\n")
+    assert names.returncode == 0
+
+
 def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     """An interrupted answer stands on the terminal, and the exit status says that it was interrupted."""
     chat = subprocess.Popen(

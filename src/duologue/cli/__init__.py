@@ -5,6 +5,8 @@ Commands parse and call; what they call lives elsewhere.
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -24,6 +26,8 @@ class _Group(click.Group):
     """Shows this package's errors and Ctrl-C as one line, and anything else as the bug it is."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, TextIOWrapper):  # a name or an answer may have what a terminal cannot show
+            sys.stdout.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except DuologueError as error:

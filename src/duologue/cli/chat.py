@@ -127,6 +127,5 @@ def _utf8(text: str) -> str:
 def _show(text: str) -> None:
     if sys.stdout.isatty():
         text = printable(text)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.write(text)
     sys.stdout.flush()

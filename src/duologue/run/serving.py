@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,9 @@ def make_app(target: Any, *, api_key: str | None, profile: Profile) -> App:
 def run_app(app: App, listener: socket.socket) -> None:
     """Say where `app` is served, and serve it until stopped. Raises `DuologueError` if it does not start."""
     server = _server(app, log_level="warning", grace=GRACE)
-    print(f"Serving {', '.join(app.models)} at {_url(listener)}", flush=True)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    names = ", ".join(app.models).encode(encoding, "replace").decode(encoding)
+    print(f"Serving {names} at {_url(listener)}", flush=True)
     _run(server, listener)
     if not server.started:
         raise _not_started(app)
