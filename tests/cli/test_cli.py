@@ -257,6 +257,16 @@ def test_a_terminal_that_cannot_show_everything(encoding: str) -> None:
     assert names.returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_one_line(slow_url: str) -> None:
+    """An answer that cannot be written ends the command."""
+    with Path("/dev/full").open("w") as full:
+        asked = [*COMMAND, "chat", "Count", "--base-url", slow_url]
+        result = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[1:] == ["Error: There is no space left for the output."]
+
+
 def test_ctrl_c_keeps_what_came(slow_url: str) -> None:
     """An interrupted answer stands on the terminal, and the exit status says that it was interrupted."""
     chat = subprocess.Popen(

@@ -5,6 +5,7 @@ Commands parse and call; what they call lives elsewhere.
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 from typing import Any
@@ -23,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """Shows this package's errors and Ctrl-C as one line, and anything else as the bug it is."""
+    """Shows this package's errors, a full disk and Ctrl-C as one line, and anything else as the bug it is."""
 
     def invoke(self, ctx: click.Context) -> Any:
         if isinstance(sys.stdout, TextIOWrapper):  # a name or an answer may have what a terminal cannot show
@@ -32,6 +33,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except DuologueError as error:
             raise click.ClickException(printable(str(error))) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise click.ClickException("There is no space left for the output.") from None
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
