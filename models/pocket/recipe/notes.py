@@ -41,6 +41,8 @@ def note(voice: Voice) -> tuple[str, Record, About]:
     keys, _ = keyed(voice, trade, camels=voice.chance(0.06))
     form = _form if voice.chance(0.16) else _sentences
     text, record = form(voice, trade, keys)
+    if not record:  # all that it has may be left out, and is
+        return note(voice)
     hints = {key: "|".join(trade.parameters[at].options) for at, (key, _) in keys.items()}
     known = {name for parameter in trade.parameters for name in parameter.names.split()}
     return text, record, About([name.replace("_", " ") for name in trade.names], known, hints)
