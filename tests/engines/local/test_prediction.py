@@ -66,6 +66,16 @@ def test_without_a_prediction_nothing_is_guessed():
     assert (draft.accepted, draft.rejected) == (0, 0)
 
 
+def test_tokens_that_others_knew_before_are_never_wrong():
+    """They count as accepted where they are as predicted, from where the prediction is found again."""
+    draft = Draft(Prediction(LONG))
+    draft.follow([1, 2], [1, 2, 3], own=False)
+    assert (draft.accepted, draft.rejected) == (0, 0)
+    draft.follow(LONG[10:14], LONG[10:15], own=False)
+    assert (draft.accepted, draft.rejected) == (2, 0)
+    assert list(draft.propose(2)) == LONG[15:17]
+
+
 ids = st.lists(st.integers(0, 3), max_size=40)
 
 

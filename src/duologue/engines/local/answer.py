@@ -79,7 +79,7 @@ class _Choice:
         self._cache = cache
         self._last = asked.prompt[-1]
         self._guesses: Sequence[int] = ()
-        self._predicted: Sequence[int] = ()
+        self._predicted = False
         self._limit = asked.limit
         self._top = asked.top_logprobs if asked.logprobs else None
         constraint = None if asked.constraint is None else asked.constraint.fork()
@@ -91,9 +91,9 @@ class _Choice:
         Where the prediction has none, they are what the constraint forces, so those are right.
         """
         most = min(most, self._limit - self.speaker.tokens - 1)
-        self._guesses = self._predicted = self.draft.propose(most)
-        if not self._guesses:
-            self._guesses = self._sampler.forced[:most]
+        guesses = self.draft.propose(most)
+        self._predicted = bool(guesses)
+        self._guesses = guesses or self._sampler.forced[:most]
         tokens = (self._last, *self._guesses)
         self._cache.reserve(len(tokens))  # where there is no memory for it, only this answer ends
         return [(token, self._cache) for token in tokens]
@@ -110,7 +110,7 @@ class _Choice:
                 events += self.speaker.close("stop")
             if self.speaker.ended or token != guess:
                 break
-        self.draft.follow(self._predicted, picked)
+        self.draft.follow(self._guesses, picked, own=self._predicted)
         self._cache.length -= len(logits) - len(picked)
         self._last = picked[-1]
         return events

@@ -46,16 +46,20 @@ class Draft:
         """The next guesses, not more than `most`; none while the choice goes its own way."""
         return () if self._lost else self._prediction.tokens[self._at : self._at + min(most, MAX_DRAFT)]
 
-    def follow(self, guesses: Sequence[int], picked: Sequence[int]) -> None:
-        """Take what the choice has said where these guesses were made: as far as they were right, and one more."""
-        right = sum(guess == token for guess, token in zip(guesses, picked, strict=False))
-        self.accepted += right
-        self.rejected += len(guesses) - right
-        for token in picked:
+    def follow(self, guesses: Sequence[int], picked: Sequence[int], *, own: bool = True) -> None:
+        """Take what the choice has said where these guesses were made: as far as they were right, and one more.
+
+        Guesses that are not its `own` are never wrong; those that are as it would have guessed are accepted, too.
+        """
+        before = self.accepted
+        for at, token in enumerate(picked):
+            self.accepted += at < len(guesses) and token in self.propose(1)
             self._step(token)
+        if own:
+            self.rejected += len(guesses) - (self.accepted - before)
 
     def _step(self, token: int) -> None:
-        if not self._lost and self._prediction.tokens[self._at : self._at + 1] == [token]:
+        if token in self.propose(1):
             self._at += 1
         else:
             places = self._prediction.places.get((self._last, token), [])
