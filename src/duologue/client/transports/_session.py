@@ -12,7 +12,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from ...protocol.transport import TransportError
+from ...protocol.transport import READ_BYTES, TransportError
 
 __all__ = ["MAX_CONNECTIONS", "Answer", "life_of_session"]
 
@@ -37,7 +37,8 @@ async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.
     trace.on_connection_create_end.append(_on_connected)
     trace.on_connection_reuseconn.append(_on_connected)
     connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=True if tls is None else tls)
-    factory: Any = functools.partial(_Protocol, loop=asyncio.get_running_loop())
+    memory = memoryview(bytearray(READ_BYTES))
+    factory: Any = functools.partial(_Protocol, memory, loop=asyncio.get_running_loop())
     connector._factory = factory
     async with aiohttp.ClientSession(
         connector=connector,
@@ -51,15 +52,29 @@ async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.
         yield session
 
 
-class _Protocol(ResponseHandler):
-    """The connection, as aiohttp's own but for two losses.
+class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
+    """The connection, as aiohttp's own but for two losses, and for where it reads to.
 
     When aiohttp's parser gives up, the messages of that packet are dropped. So a head is given to it apart
     from what follows: then there is an answer, and what had come of its body. And the reader of a body that
     is broken inside would wait for its deadline: here the body ends with the connection.
+
+    asyncio's own loop gives a `Protocol` 256 KiB of new memory for each read, which costs more than all the rest
+    of a read. All connections of a loop read into the same `memory`, one after the other.
     """
 
     _head: bytes | None = None  # what has come of a head that is waited for
+
+    def __init__(self, memory: memoryview, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._memory = memory
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
+        return self._memory
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._memory[:nbytes]))
 
     def set_response_params(self, **params: Any) -> None:
         self._head = b""
