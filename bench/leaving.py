@@ -121,7 +121,7 @@ def read_until_told(selector: selectors.BaseSelector, pipe: Any) -> None:
     """Read what comes on all connections until something comes on the pipe."""
     while True:
         for key, _ in selector.select():
-            if key.fileobj is pipe:
+            if key.data is None:
                 pipe.recv()
                 return
             key.data.recv(1 << 16)
