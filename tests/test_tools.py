@@ -80,14 +80,15 @@ def test_what_a_model_is_told():
                 "city": {"type": "string", "description": "where, in English"},
                 "unit": {
                     "anyOf": [{"type": "string", "enum": ["C", "F"]}, {"type": "null"}],
-                    "description": "of the temperature",
-                    "default": "C",
+                    "description": 'of the temperature (default: "C")',
                 },
-                "days": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 1},
+                "days": {
+                    "anyOf": [{"type": "integer"}, {"type": "null"}],
+                    "description": "(default: 1)",
+                },
                 "exact": {
                     "anyOf": [{"type": "boolean"}, {"type": "null"}],
-                    "description": "whether to look twice",
-                    "default": False,
+                    "description": "whether to look twice (default: false)",
                 },
             },
             "required": ["city", "unit", "days", "exact"],
@@ -246,6 +247,23 @@ async def test_methods():
     assert shop.closes.call('{"day": "Monday"}') == Shop.closes("Monday") == "Monday: 17"
 
 
+def test_class_methods():
+    """From the class and from an object."""
+
+    class Shop:
+        name = "tea"
+
+        @tool
+        @classmethod
+        def sell(cls, pieces: int) -> str:
+            """Sell some."""
+            return f"{pieces} {cls.name}"
+
+    for made in (Shop.sell, Shop().sell):
+        assert sent(made)["parameters"]["required"] == ["pieces"]
+        assert made.call('{"pieces": 2}') == "2 tea"
+
+
 def test_partials_and_objects_that_can_be_called():
     """What a partial has set is no argument; an object goes by the name of its class."""
 
@@ -301,6 +319,7 @@ REFUSED = {
     "star": (lambda *args: None, "name each parameter"),
     "stars": (lambda **kwargs: None, "name each parameter"),
     "nothing said": (lambda x: None, "has no annotation"),
+    "of C": (max, "no signature found"),
 }
 
 
@@ -379,6 +398,12 @@ def test_docstrings(style):
     doc = read_docstring(STYLES[style])
     assert doc.text == "Find things.\n\nMore of it."
     assert doc.parameters == {"name": "what to find", "limit": "how many", "options": "others"}
+
+
+def test_several_parameters_described_together():
+    """As numpy's style has it."""
+    doc = read_docstring("Find.\n\nParameters\n----------\nx, y : int\n    where\nz : int\n    how high\n")
+    assert doc.parameters == {"x": "where", "y": "where", "z": "how high"}
 
 
 @pytest.mark.parametrize(

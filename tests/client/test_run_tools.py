@@ -146,8 +146,27 @@ def odd(text: str) -> object:
     return object()
 
 
+@tool
+def listed(text: str) -> str:
+    """A name that is no text, as the file system has them."""
+    return f"{text}\udcff"
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@tool
+def mute(text: str) -> str:
+    """Fails, and does not say how."""
+    raise Mute
+
+
 TOOLS = [
     weather,
+    listed,
+    mute,
     shout,
     later,
     lines,
@@ -164,6 +183,8 @@ RESULTS: dict[str, tuple[Call, str]] = {
     "custom": (Call("lines", "a\nb", custom=True), "2"),
     "schema": (Call("mcp", {"b": 1, "a": 2}), '["a","b"]'),
     "raises": (Call("broken", {"text": "luck"}), "Error: ValueError: no luck"),
+    "no-utf-8": (Call("listed", {"text": "x"}), "x?"),
+    "raises-without-words": (Call("mute", {"text": "x"}), "Error: Mute"),
     "no-json": (
         Call("odd", {"text": "x"}),
         "Error: the result cannot be told: object cannot be written as JSON",
@@ -406,10 +427,26 @@ def test_the_same_call_is_made_once(go: Any, stream: bool) -> None:
         went = go(create_app(script), tools=[note], stream=stream)
     assert sorted(made) == ["a", "b"]
     assert went.results()[2] == went.results()[0]
-    with Script([same, same], "Done.") as script:
-        went = go(create_app(script), tools=[note], stream=False)
-    assert len(made) == 3
-    assert len(went.results()) == 1
+    other = Call("note", {"text": "c"}, id="1")
+    with Script([same, same, other], "Done.") as script:
+        went = go(create_app(script), tools=[note], stream=stream)
+    assert sorted(made[2:]) == ["a", "c"]
+    ids = [call["id"] for call in went.run.messages[1]["tool_calls"]]
+    assert len(set(ids)) == len(ids) == 2
+    assert [message["tool_call_id"] for message in went.run.messages[2:4]] == ids
+
+
+def test_an_id_that_a_server_uses_again_is_another_call(go: Any) -> None:
+    """Each has the result that came for it, also in a conversation that is gone on with."""
+
+    def note(text: str) -> str:
+        raise AssertionError(text)
+
+    answered = [{"role": "tool", "tool_call_id": "1", "content": text} for text in ("A", "B")]
+    history = [*MESSAGES, assistant(("1", "a")), answered[0], assistant(("1", "b")), answered[1]]
+    with Script(Call("note", {"text": "a"}, id="1"), "Done.") as script:
+        went = go(create_app(script), tools=[note], messages=history)
+    assert went.results() == ["A", "B", "A"]
 
 
 def test_calls_without_an_id_get_one(go: Any) -> None:
@@ -522,7 +559,12 @@ def test_on_tool_error_says_what_is_told_or_raises(go: Any) -> None:
         went = go(create_app(script), tools=[broken], on_tool_error=fail)
     assert isinstance(went.error, ValueError)
     assert went.run.outcome == "failed"
-    assert went.results() == ["Error: ValueError: no x"]
+    assert went.results() == ["Error: the call failed."]
+
+    with Script(Call("broken", {"text": "x"})) as script:
+        went = go(create_app(script), tools=[broken], on_tool_error=lambda call, error: None)
+    assert str(went.error) == "on_tool_error returns the text that the model is told, not NoneType"
+    assert went.results() == ["Error: the call failed."]
 
 
 def test_leaving_cancels(stream: bool) -> None:
@@ -654,12 +696,34 @@ async def test_hooks_may_be_coroutine_functions() -> None:
     assert (run.outcome, run.messages[-1]["content"]) == ("stopped", "Error: the user declined this call.")
 
 
+@pytest.mark.parametrize("hook", ["confirm", "stop_when"])
+def test_coroutine_functions_are_no_hooks_of_the_blocking_client(hook: str) -> None:
+    """They would say yes or no without having been asked."""
+
+    async def asked(_: Any) -> bool:
+        return True
+
+    with Script(Call("shout", {"text": "a"})) as script:
+        went = blocking(create_app(script), tools=[shout], **{hook: asked})
+    assert isinstance(went.error, TypeError)
+    assert "AsyncClient awaits them" in str(went.error)
+    assert went.run.outcome == "failed"
+
+
 def test_a_forced_choice_is_forced_once(go: Any) -> None:
     """Else the model could never answer."""
     with Script(Call("shout", {"text": "a"}), "Done.") as script:
         went = go(create_app(script), tools=[shout], tool_choice="required")
     assert went.run.completion.text == "Done."
     assert [request.tool_choice for request in script.requests] == ["required", "auto"]
+
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "shout"}}]}
+    with Script(Call("shout", {"text": "a"}), "Done.") as script:
+        choice = {"type": "allowed_tools", "allowed_tools": allowed}
+        went = go(create_app(script), tools=[shout], tool_choice=choice)
+    told = [request.tool_choice.allowed_tools for request in script.requests]
+    assert [choice.mode for choice in told] == ["required", "auto"]
+    assert told[0].tools == told[1].tools
 
 
 def test_an_answer_of_a_type(go: Any, stream: bool) -> None:

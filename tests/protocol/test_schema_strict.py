@@ -550,7 +550,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     ),
     "anyOf that is described": (
         {"anyOf": [TEXT, NUMBER], "title": "T", "description": "d", "default": 1, "examples": [1, "a"]},
-        {"anyOf": [TEXT, NUMBER], "title": "T", "description": 'd (examples: [1, "a"])', "default": 1},
+        {"anyOf": [TEXT, NUMBER], "title": "T", "description": 'd (default: 1; examples: [1, "a"])'},
     ),
     "allOf that is none": ({"allOf": False}, "`allOf` is a list"),
     "anyOf that is none": ({"anyOf": TEXT}, "one list of schemas"),
@@ -563,7 +563,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "a keyword of somebody's own": ({**TEXT, "x-order": 3}, TEXT),
     "an unknown format": ({**TEXT, "format": "uri"}, "the format 'uri' is none of strict mode"),
     "a pattern that looks ahead": ({**TEXT, "pattern": "^(?!x)"}, "`pattern` cannot be enforced"),
-    "a default": ({**TEXT, "default": "x"}, {**TEXT, "default": "x"}),
+    "a default": ({**TEXT, "default": "x"}, {**TEXT, "description": '(default: "x")'}),
     "a default of null": ({**NULLABLE, "default": None}, NULLABLE),
     "examples": ({**TEXT, "examples": ["a"]}, {**TEXT, "description": '(examples: ["a"])'}),
     "a pair": (

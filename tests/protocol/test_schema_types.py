@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict, get_args
+from typing import Annotated, Any, Generic, Literal, NotRequired, Optional, TypedDict, TypeVar, get_args
 
 import annotated_types
 import jsonschema
@@ -17,6 +18,7 @@ import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import TypeAliasType
 
 from duologue import ParseError, SchemaError, TypedFormat, typed_format
 from duologue.protocol.schema.form import MAX_KEPT
@@ -166,7 +168,7 @@ def test_the_parameter_of_a_request():
                 "description": "A place on the map.",
                 "properties": {
                     "x": {"type": "integer"},
-                    "y": {"type": "integer", "description": "how far north", "default": 0},
+                    "y": {"type": "integer", "description": "how far north (default: 0)"},
                 },
                 "required": ["x", "y"],
                 "additionalProperties": False,
@@ -211,10 +213,10 @@ def test_descriptions_stand_where_they_are_written():
     documented = parts(typed_format(CASES["dataclass with a docstring"][0]))["schema"]
     assert documented["description"] == "Something."
     assert documented["properties"]["size"]["description"] == "in metres"
-    assert documented["properties"]["weight"]["description"] == "in kilograms"
+    assert documented["properties"]["weight"]["description"] == "in kilograms (default: 1.5)"
     assert "hidden" not in documented["properties"]
     bounded = parts(typed_format(CASES["bounded by others"][0]))["schema"]["properties"]
-    assert bounded["doc"]["description"] == "said by Doc"
+    assert bounded["doc"]["description"] == 'said by Doc (default: "")'
     assert bounded["percent"] == {"type": "integer", "minimum": 0, "maximum": 100}
     assert bounded["word"] == {
         "type": "string", "minLength": 1, "maxLength": 8, "pattern": "^[a-z]+$", "description": "lower case",
@@ -227,6 +229,11 @@ def test_descriptions_stand_where_they_are_written():
     where = parts(typed_format(House))["schema"]["properties"]["where"]
     assert where["description"] == "of its door"
     assert where["required"] == ["x", "y"]
+
+
+def test_a_class_that_holds_itself_is_defined_under_its_name():
+    """pydantic's, too; at the top it is written out once more."""
+    assert list(parts(typed_format(Thread))["schema"]["$defs"]) == ["Thread"]
 
 
 def test_classes_of_one_name_are_two():
@@ -306,6 +313,21 @@ class Initial:
     b: dataclasses.InitVar[int]
 
 
+def doubled(number: int) -> int:
+    if number < 0:
+        raise ValueError("below nothing")
+    return number * 2
+
+
+@dataclasses.dataclass
+class Order:
+    pieces: Annotated[int, "how many", pydantic.AfterValidator(doubled)]
+
+
+class Thread(pydantic.BaseModel):
+    answers: list[Thread]
+
+
 class Unwritten(pydantic.BaseModel):
     run: Callable[[], int]
 
@@ -316,6 +338,23 @@ class Listed(msgspec.Struct, array_like=True):
 
 class Anywhere(TypedDict):
     what: list[Any]
+
+
+T = TypeVar("T")
+
+
+class LostStruct(msgspec.Struct):
+    a: Nowhere  # type: ignore[name-defined]  # noqa: F821 - that is what is tested
+
+
+@dataclasses.dataclass
+class Endless(Generic[T]):
+    item: T
+    more: Endless[list[T]] | None
+
+
+Circle = TypeAliasType("Circle", "Circle")
+Nested = TypeAliasType("Nested", "list[Nested] | int")
 
 
 REFUSED: dict[str, tuple[Any, str, str]] = {
@@ -334,6 +373,19 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "model without JSON": (Unwritten, "Unwritten", "Cannot generate a JsonSchema"),
     "Struct as a list": (Listed, "Listed", "`array_like`"),
     "bounds of another kind": (Annotated[int, msgspec.Meta(min_length=3)], "int", "Can only set"),
+    "named tuple without types": (collections.namedtuple("Bare", "a b"), "Bare", "its fields have no types"),
+    "annotation that is no type": (
+        dataclasses.make_dataclass("Broken", [("a", "1 / 0")]),
+        "Broken",
+        "is no type (ZeroDivisionError",
+    ),
+    "member of a Struct that nobody knows": (
+        LostStruct,
+        "LostStruct",
+        "must stand at the top of their module",
+    ),
+    "without end": (Endless[int], "Endless[int]", "without end"),
+    "an alias of itself": (Circle, "Circle", "nothing but itself"),
     "unknown name": (
         dataclasses.make_dataclass("Lost", [("a", "Nowhere")]),
         "Lost",
@@ -435,6 +487,39 @@ def test_checks_of_a_class_count():
     for tp, text in ((Even, '{"number": 3}'), (Even | Point, '{"value": {"number": 3}}')):
         with pytest.raises(ParseError, match="odd"):
             typed_format(tp).parse(text)
+
+
+def test_checks_may_raise_anything():
+    """Whatever it is, it is a mistake of the answer, which is not lost."""
+
+    class Known(pydantic.BaseModel):
+        key: str
+
+        @pydantic.model_validator(mode="after")
+        def look_up(self):
+            return {}[self.key]
+
+    for tp, text, told in (
+        (Known, '{"key": "a"}', "KeyError: 'a'"),
+        (set[Known.__base__], '{"value": [{}]}', "TypeError: unhashable"),
+    ):
+        with pytest.raises(ParseError, match=told) as caught:
+            typed_format(tp).parse(text)
+        assert (caught.value.text, caught.value.path) == (text, "$")
+
+
+def test_validators_beside_a_type():
+    """What pydantic's notes say counts in types that are not pydantic's, too."""
+    form = typed_format(Order)
+    assert parts(form)["schema"]["properties"]["pieces"] == {"type": "integer", "description": "how many"}
+    assert form.parse('{"pieces": 3}') == Order(6)
+    with pytest.raises(ParseError, match=r"below nothing - at `\$.pieces`"):
+        form.parse('{"pieces": -3}')
+
+
+def test_an_alias_written_in_quotes():
+    """It may hold itself before Python 3.12, too."""
+    check_both_ways(Nested, [1, [2, []]])
 
 
 def test_pydantic_is_not_imported_for_others():

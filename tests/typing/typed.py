@@ -86,6 +86,14 @@ def run(client: Client) -> None:
             assert_type(event.delta, str)
     assert_type(going.get_final_completion(), ParsedChatCompletion[City])
     assert_type(client.chat.completions.run_tools(model="m", messages=messages, tools=[plain]), ToolRun[None])
+    until = client.chat.completions.run_tools(
+        model="m",
+        messages=messages,
+        tools=[plain],
+        response_format=City,
+        stop_when=lambda run: len(run.messages) > 9,
+    )
+    assert_type(until, ToolRun[City])
     client.chat.completions.run_tools(model="m", messages=messages)  # type: ignore[call-overload]
 
 

@@ -406,7 +406,7 @@ class AsyncCompletions:
         max_turns: int = ...,
         context: Any = ...,
         confirm: Callable[[ToolCallEvent], Any] | None = ...,
-        stop_when: Callable[[AsyncToolRun[T]], Any] | None = ...,
+        stop_when: Callable[[AsyncToolRun[Any]], Any] | None = ...,
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,

@@ -54,7 +54,7 @@ def known_tools(tools: Any) -> tuple[dict[str, AnyTool], list[Any]]:
     given = [] if tools is None or isinstance(tools, Omit) else [tool_of(each) for each in tools]
     callables: dict[str, AnyTool] = {}
     for each in given:
-        if isinstance(each, Mapping) or isinstance(getattr(each, "function", None), type):
+        if isinstance(each, Mapping) or (isinstance(each, Tool) and each.is_class):
             continue
         if each.name in callables:
             raise TypeError(

@@ -404,7 +404,7 @@ class Completions:
         max_turns: int = ...,
         context: Any = ...,
         confirm: Callable[[ToolCallEvent], Any] | None = ...,
-        stop_when: Callable[[ToolRun[T]], Any] | None = ...,
+        stop_when: Callable[[ToolRun[Any]], Any] | None = ...,
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,

@@ -17,8 +17,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from .._threads import run_in_thread
+from ..protocol.schema.errors import words_of
 from ..protocol.turns import CANCELLED, TIMED_OUT, Ended, Job
-from ..tools.result import result_text
+from ..tools.result import result_text, sendable
 
 __all__ = ["BlockingCalls", "run_jobs"]
 
@@ -59,12 +60,12 @@ async def _ended(job: Job, context: Any, room: asyncio.Semaphore, seconds: float
         return Ended(job.key, CANCELLED, None, RuntimeError("the tool was cancelled"))
     error = task.exception()
     if isinstance(error, Exception):
-        return Ended(job.key, f"Error: {type(error).__name__}: {error}", None, error)
+        return Ended(job.key, sendable(f"Error: {words_of(error)}"), None, error)
     value = task.result()
     try:
         return Ended(job.key, result_text(value), value)
     except Exception as problem:  # a value's own methods may raise anything
-        return Ended(job.key, f"Error: the result cannot be told: {problem}", value, problem)
+        return Ended(job.key, sendable(f"Error: the result cannot be told: {problem}"), value, problem)
 
 
 async def _invoke(job: Job, context: Any) -> Any:

@@ -5,7 +5,7 @@ What happens in it is decided in `protocol.turns`; `ToolRun` and `AsyncToolRun` 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
 from inspect import isawaitable
 from types import AsyncGeneratorType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
@@ -140,10 +140,8 @@ class _Run(Generic[T]):
     def _asked(self, step: Ask) -> dict[str, Any]:
         """The parameters of a request. What a model must call it must call once."""
         asked = {**self._params, "messages": list(step.messages)}
-        choice = asked.get("tool_choice")
-        forced = choice == "required" or isinstance(choice, Mapping)
-        if not step.first and forced and not (isinstance(choice, Mapping) and "allowed_tools" in choice):
-            asked["tool_choice"] = "auto"
+        if not step.first and asked.get("tool_choice") is not None:
+            asked["tool_choice"] = _unforced(asked["tool_choice"])
         return asked
 
     def _called(self, step: Start) -> AsyncGenerator[Any]:
@@ -232,14 +230,14 @@ class ToolRun(_Run[T]):
                         else:
                             answer = self._completions.parse(**asked)
                     elif isinstance(step, Confirm):
-                        answer = settings.confirm is None or settings.confirm(step.call)
+                        answer = settings.confirm is None or _said(settings.confirm(step.call))
                     elif isinstance(step, Start):
                         calls = BlockingCalls(self._called(step))
                     elif isinstance(step, Wait):
                         assert calls is not None
                         answer = calls.wait()
                     elif isinstance(step, Stop):
-                        answer = settings.stop is not None and settings.stop(self)
+                        answer = settings.stop is not None and _said(settings.stop(self))
                     else:
                         yield step
                 except BaseException as error:
@@ -350,6 +348,23 @@ class AsyncToolRun(_Run[T]):
             plan.close()
             if calls is not None:
                 await calls.aclose()
+
+
+def _unforced(choice: Any) -> Any:
+    """A choice of tools that forces no call, but leaves out what the one that was given leaves out."""
+    if not isinstance(choice, Mapping):
+        return "auto" if choice == "required" else choice
+    if "allowed_tools" not in choice:
+        return "auto"
+    return {**choice, "allowed_tools": {**choice["allowed_tools"], "mode": "auto"}}
+
+
+def _said(answer: Any) -> Any:
+    """What a hook says. Raises `TypeError` for a coroutine, which nobody awaits here."""
+    if isinstance(answer, Coroutine):
+        answer.close()
+        raise TypeError("confirm and stop_when are no coroutine functions here; AsyncClient awaits them.")
+    return answer
 
 
 async def _settled(answer: Any) -> Any:

@@ -25,7 +25,7 @@ from ..types.chat.chat_completion_message import ChatCompletionMessage
 from ..types.chat.parsed_chat_completion import ParsedChatCompletion
 from .errors import DuologueError
 from .parsing import CUT, about, cut_error
-from .schema.errors import ParseError
+from .schema.errors import ParseError, words_of
 
 __all__ = [
     "CANCELLED",
@@ -54,6 +54,7 @@ RunOutcome = Literal["answered", "unanswered", "max_turns", "stopped", "failed",
 DECLINED = "Error: the user declined this call."
 CANCELLED = "Error: the call was cancelled. Whether it had its effect is not known."
 TIMED_OUT = "Error: timed out after {seconds:g} s. Whether it had its effect is not known."
+FAILED = "Error: the call failed."
 NOT_MADE = "Error: the call was not made, because the conversation was stopped."
 
 
@@ -250,7 +251,8 @@ class Turns(Generic[T]):
         if choice.message.tool_calls and choice.finish_reason in CUT:
             raise cut_error(choice.finish_reason, completion)
         param = self._param(choice.message)
-        self._name_calls(param)
+        if "tool_calls" in param:
+            param["tool_calls"] = self._distinct(param["tool_calls"])
         self.messages.append(param)
         return [*param.get("tool_calls", ())]
 
@@ -287,10 +289,12 @@ class Turns(Generic[T]):
             for _ in jobs:
                 ended: Ended = yield Wait()
                 call = _Call.of(calls[ended.key])
-                replies[ended.key] = ended.content
-                if ended.error is not None and self._explain is not None:
+                if ended.error is None or self._explain is None:
+                    replies[ended.key] = ended.content
+                else:
+                    replies[ended.key] = FAILED  # should the hook raise, or say what is no text
                     made = next(job.call for job in jobs if job.key == ended.key)
-                    replies[ended.key] = self._explain(made, ended.error)
+                    replies[ended.key] = _text(self._explain(made, ended.error))
                 yield ToolResultEvent(call.id, call.name, replies[ended.key], ended.value, ended.error)
         finally:
             self._close(calls, replies, started)
@@ -303,7 +307,7 @@ class Turns(Generic[T]):
         try:
             arguments = tool.parse(call.text)
         except Exception as error:  # a validator may raise anything
-            told = str(error) if isinstance(error, ParseError) else f"{type(error).__name__}: {error}"
+            told = str(error) if isinstance(error, ParseError) else words_of(error)
             replies[key] = f"Error: these are no valid arguments: {told}"
             yield ToolResultEvent(call.id, call.name, replies[key], None, error)
             return None
@@ -337,26 +341,30 @@ class Turns(Generic[T]):
             return message.to_param(reasoning=self._reasoning)
         return message
 
-    def _name_calls(self, param: Mapping[str, Any]) -> None:
-        """Give an id to the calls of a message that have none: their results must say whose they are."""
-        for at, call in enumerate(param.get("tool_calls", ())):
-            if not call.get("id"):
-                call["id"] = f"call_{len(self.messages)}_{at}"
+    def _distinct(self, calls: Iterable[Any]) -> list[dict[str, Any]]:
+        """The calls of a message, each once, and with an id of its own: their results must say whose they are."""
+        distinct: dict[_Call, dict[str, Any]] = {}
+        for at, call in enumerate(calls):
+            named = {**call, "id": call.get("id") or f"call_{len(self.messages)}_{at}"}
+            distinct.setdefault(_Call.of(named), named)
+        taken: set[str] = set()
+        for at, call in enumerate(distinct.values()):
+            if call["id"] in taken:
+                call["id"] = f"{call['id']}_{len(self.messages)}_{at}"
+            taken.add(call["id"])
+        return [*distinct.values()]
 
     def _answered(self) -> dict[_Call, str]:
-        """The calls of the conversation that have an answer, and the answer."""
-        told: dict[Any, Any] = {
-            message.get("tool_call_id"): message.get("content")
-            for message in self.messages
-            if isinstance(message, Mapping) and message.get("role") == "tool"
-        }
-        calls = (
-            _Call.of(call)
-            for message in self.messages
-            if isinstance(message, Mapping)
-            for call in message.get("tool_calls") or ()
-        )
-        return {call: told[call.id] for call in calls if call.id in told}
+        """The calls of the conversation that have an answer, and the answer. Some servers use an id again."""
+        answers: dict[_Call, str] = {}
+        asked: dict[str, _Call] = {}
+        for message in self.messages:
+            if not isinstance(message, Mapping):
+                continue
+            asked.update({call.id: call for call in map(_Call.of, message.get("tool_calls") or ())})
+            if message.get("role") == "tool" and (call := asked.get(message.get("tool_call_id", ""))):
+                answers[call] = message.get("content", "")
+        return answers
 
     def _left(self) -> list[Mapping[str, Any]]:
         """The calls at the end of the conversation that have no answer."""
@@ -367,3 +375,9 @@ class Turns(Generic[T]):
                 told = {later.get("tool_call_id") for later in self.messages[at + 1 :]}
                 return [call for call in calls if call.get("id") not in told]
         return []
+
+
+def _text(told: Any) -> str:
+    if not isinstance(told, str):
+        raise TypeError(f"on_tool_error returns the text that the model is told, not {type(told).__name__}")
+    return told

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_origin, overload
 
 from ..protocol.schema.classes import class_doc
 from ..protocol.schema.describe import describe
-from ..protocol.schema.errors import Mismatch, ParseError, SchemaError
-from ..protocol.schema.form import json_schema, json_value, unreferred
+from ..protocol.schema.errors import SchemaError
+from ..protocol.schema.form import json_schema, json_value, unreferred, value_of
 from ..protocol.schema.names import NAME, clean_name
 from ..protocol.schema.strict import strict_schema
 from ..types.chat.chat_completion_tool_param import ChatCompletionFunctionToolParam, FunctionDefinition
@@ -63,10 +63,13 @@ class Tool(Generic[P, R]):
     @overload
     def __get__(self: Tool[Concatenate[S, Q], R], obj: S, owner: type) -> Tool[Q, R]: ...
     def __get__(self, obj: Any, owner: type) -> Any:
+        function: Any = self.function
+        if isinstance(function, classmethod):
+            function, obj = function.__func__, owner
         if obj is None or not self._bound:
             return self
         method: Tool[..., R] = Tool(
-            functools.partial(self.function, obj),
+            functools.partial(function, obj),
             name=self.name,
             description=self._description,
             strict=self.strict,
@@ -82,6 +85,11 @@ class Tool(Generic[P, R]):
         while isinstance(inner, functools.partial):
             inner = inner.func
         return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(type(inner).__call__)
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it has no function, but a class that its arguments are an object of."""
+        return isinstance(get_origin(self.function) or self.function, type)
 
     @property
     def description(self) -> str:
@@ -110,14 +118,12 @@ class Tool(Generic[P, R]):
 
         No text at all, which some models write for no arguments, is an object without keys.
         """
-        try:
-            return self._signature.arguments.read(json_value(arguments or "{}"), "$")
-        except Mismatch as error:
-            raise ParseError(arguments, tuple(error.errors)) from error.__cause__
+        read = self._signature.arguments.read
+        return value_of(arguments, lambda text: read(json_value(text or "{}"), "$"))
 
     def invoke(self, arguments: Any, *, context: Any = None) -> R:
         """Call the function with what `parse` gave; `context` goes to the parameter that is annotated for it."""
-        if inspect.isclass(self.function):
+        if self.is_class:
             return cast("R", arguments)
         named = dict(arguments)
         if self._signature.context is not None:
@@ -131,7 +137,7 @@ class Tool(Generic[P, R]):
 
     @functools.cached_property
     def _signature(self) -> Signature:
-        if inspect.isclass(self.function):
+        if self.is_class:
             return Signature(describe(self.function), (), None, class_doc(self.function))
         return signature_of(self.function, self.name, bound=self._bound)
 

@@ -6,17 +6,22 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["result_text"]
+__all__ = ["result_text", "sendable"]
 
 
 def result_text(value: Any) -> str:
-    """A text as it is; of anything else its JSON. Raises `TypeError` for what has none."""
+    """A text as it is, if it can be sent; of anything else its JSON. Raises `TypeError` for what has none."""
     if isinstance(value, str):
-        return value
+        return sendable(value)
     try:
         return msgspec.json.encode(value, enc_hook=_plain).decode()
     except (ValueError, RecursionError) as error:
         raise TypeError(f"{type(value).__name__} cannot be written as JSON: {error}") from error
+
+
+def sendable(text: str) -> str:
+    """A text with `?` for what UTF-8 cannot say: halves of surrogates, as in names of files that are no text."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _plain(value: Any) -> Any:

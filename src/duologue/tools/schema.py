@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from ..protocol.schema.errors import Mismatch, ParseError, SchemaError
-from ..protocol.schema.form import json_value
+from ..protocol.schema.errors import ParseError, SchemaError
+from ..protocol.schema.form import json_value, value_of
 from ..protocol.schema.names import NAME
 from ..types.chat.chat_completion_tool_param import ChatCompletionFunctionToolParam, FunctionDefinition
 
@@ -39,10 +39,7 @@ class SchemaTool(Generic[R]):
 
     def parse(self, arguments: str) -> dict[str, Any]:
         """The arguments that a model wrote, which are checked to be an object and no more. Raises `ParseError`."""
-        try:
-            value = json_value(arguments or "{}")
-        except Mismatch as error:
-            raise ParseError(arguments, tuple(error.errors)) from error.__cause__
+        value = value_of(arguments, lambda text: json_value(text or "{}"))
         if not isinstance(value, dict):
             raise ParseError(arguments, (("$", f"Expected `object`, got {value!r:.50}"),))
         return value

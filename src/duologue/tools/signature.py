@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from ..protocol.schema.classes import Member, default_of
-from ..protocol.schema.describe import Describer
+from ..protocol.schema.describe import Describer, ending
 from ..protocol.schema.docstring import Docstring, read_docstring
 from ..protocol.schema.errors import SchemaError
 from ..protocol.schema.hints import resolved
@@ -60,7 +60,7 @@ def signature_of(function: Callable[..., Any], name: str, *, bound: bool) -> Sig
     members: list[Member] = []
     positional: list[str] = []
     context = None
-    for parameter in list(inspect.signature(function).parameters.values())[1 if bound else 0 :]:
+    for parameter in _parameters(function, name)[1 if bound else 0 :]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise SchemaError(
                 f"{name}({parameter})", "a model cannot know what to give here; name each parameter."
@@ -78,8 +78,16 @@ def signature_of(function: Callable[..., Any], name: str, *, bound: bool) -> Sig
             members.append(_member(parameter, hint, doc.parameters))
     arguments = Object(name, dict)
     describer = Describer()
-    arguments.fill([describer.field(member, name) for member in members])
+    with ending(name):
+        arguments.fill([describer.field(member, name) for member in members])
     return Signature(arguments, tuple(positional), context, doc)
+
+
+def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:  # some functions that are written in C
+        raise SchemaError(name, f"{error}; call it from a function with annotations.") from error
 
 
 def _is_context(hint: Any) -> bool:

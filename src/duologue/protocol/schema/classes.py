@@ -10,7 +10,7 @@ import msgspec
 
 from .docstring import Docstring, read_docstring
 from .errors import SchemaError
-from .hints import class_hints, is_typed_dict, strip_qualifiers
+from .hints import class_hints, is_typed_dict, resolved, strip_qualifiers
 from .objects import NO_DEFAULT
 
 __all__ = ["Member", "Outline", "class_doc", "default_of", "outline"]
@@ -123,6 +123,7 @@ def _struct(tp: Any, path: str) -> Outline:
         raise SchemaError(
             path, "a Struct that is `array_like` has no keys for a model to go by; take that out."
         )
+    resolved(cls, {cls.__name__: cls})  # msgspec's own errors name no place
     said = class_doc(tp).parameters
     members = []
     for field in msgspec.structs.fields(tp):

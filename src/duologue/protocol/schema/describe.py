@@ -6,21 +6,22 @@ import collections.abc
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from .classes import Member, class_doc, outline
 from .errors import Mismatch, SchemaError
-from .foreign import Foreign, is_foreign
-from .hints import class_hints, substituted, type_name
+from .foreign import Foreign, is_foreign, is_foreign_note
+from .hints import alias_value, class_hints, is_alias, type_name
 from .leaves import leaf
 from .nodes import Anything, Choice, Dict, Items, Named, Node, Noted, Tuple, Union
 from .notes import SIZES, Notes, read_notes
 from .objects import Field, Object
 
-__all__ = ["Describer", "describe", "is_exact", "takes_null"]
+__all__ = ["Describer", "describe", "ending", "is_exact", "takes_null"]
 
 # Collections of items of one kind, and what a list of them becomes.
 COLLECTIONS: Mapping[Any, Callable[[list[Any]], Any]] = {
@@ -40,7 +41,20 @@ MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 def describe(tp: Any) -> Node:
     """The node of a type; raises `SchemaError` for one that JSON has no form for."""
-    return Describer().node(tp, type_name(tp))
+    name = type_name(tp)
+    with ending(name):
+        return Describer().node(tp, name)
+
+
+@contextmanager
+def ending(name: str) -> Iterator[None]:
+    """Raise `SchemaError` for types that go on without end, as one does that holds `Box[list[T]]` in `Box[T]`."""
+    try:
+        yield
+    except RecursionError as error:
+        raise SchemaError(
+            name, "holds itself with another type each time, without end; write out one."
+        ) from error
 
 
 def is_exact(node: Node) -> bool:
@@ -78,17 +92,17 @@ class Describer:
         if get_origin(tp) is Annotated:
             inner, *metadata = get_args(tp)
             own = read_notes(metadata)
+            if any(map(is_foreign_note, metadata)):
+                return _noted(Foreign(tp, path), own.words)
             merged = Notes({}, {**own.bounds, **notes.bounds}, own.foreign or notes.foreign)
             found = self.node(inner, path, merged)
-            return Noted(found, own.words) if own.words else found
+            return _noted(found, own.words)
         if isinstance(tp, typing.NewType):
             return self.node(tp.__supertype__, path, notes)
         if isinstance(tp, TypeVar):
             return Anything() if tp.__bound__ is None else self.node(tp.__bound__, path, notes)
-        if hasattr(tp, "__value__"):  # type Name = ...
-            variables = getattr(tp, "__type_params__", ())
-            value = substituted(tp.__value__, dict(zip(variables, get_args(tp), strict=False)))
-            return self._named(tp, lambda: self.node(value, path))
+        if is_alias(tp):
+            return self._named(tp, lambda: self.node(alias_value(tp), path))
         try:
             return self._combined(tp, path, notes) or self._class(tp, path) or self._leaf(tp, path, notes)
         except SchemaError:
@@ -125,9 +139,12 @@ class Describer:
         if issubclass(cls, enum.Enum):
             choice = _choice(list(cls), path)
             doc = class_doc(cls).text
-            return self._named(cls, lambda: Noted(choice, {"description": doc}) if doc else choice)
-        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-            items = [self.node(hint, f"{path}.{name}") for name, hint in class_hints(tp).items()]
+            return self._named(cls, lambda: _noted(choice, {"description": doc} if doc else {}))
+        if issubclass(cls, tuple) and (names := getattr(cls, "_fields", None)) is not None:
+            hints = class_hints(tp)
+            if len(hints) != len(names):
+                raise SchemaError(path, "its fields have no types; make it a `typing.NamedTuple`.")
+            items = [self.node(hint, f"{path}.{name}") for name, hint in hints.items()]
             return Tuple(items, lambda values: cls(*values))
         found = None if tp in self._known else outline(tp, path)
         if found is not None:
@@ -165,8 +182,16 @@ class Describer:
     def _named(self, tp: Any, make: Callable[[], Node]) -> Node:
         if tp not in self._known:
             named = self._known[tp] = Named(type_name(tp))
-            named.inner = make()
+            named.inner = target = make()
+            while isinstance(target, Named):
+                if target is named:
+                    raise SchemaError(type_name(tp), "stands for nothing but itself; say what it is.")
+                target = target.inner
         return self._known[tp]
+
+
+def _noted(node: Node, words: Mapping[str, Any]) -> Node:
+    return Noted(node, words) if words else node
 
 
 def _choice(values: Sequence[Any], path: str) -> Choice:

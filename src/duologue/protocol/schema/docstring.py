@@ -28,8 +28,8 @@ OTHERS = frozenset(
         "warnings", "warns", "yield", "yields",
     )
 )  # fmt: skip
-GOOGLE = re.compile(r"\*{0,2}(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)")
-NUMPY = re.compile(r"\*{0,2}(?P<name>\w+)\s*(?::.*)?$")
+GOOGLE = re.compile(r"\*{0,2}(?P<name>\w+)(?:\s*\([^)]*\))?\s*:\s*(?P<text>.*)")
+NUMPY = re.compile(r"(?P<name>\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 SPHINX = re.compile(r":(?P<field>\w+)(?:\s+[^:]*?)??(?:\s+\*{0,2}(?P<name>\w+))?:\s*(?P<text>.*)")
 SPHINX_PARAMETERS = frozenset(("arg", "argument", "ivar", "key", "keyword", "param", "parameter", "var"))
 
@@ -91,7 +91,8 @@ def _entries(kind: str, body: list[str]) -> dict[str, str]:
     for line in body:
         match = pattern.match(line[margin:])
         if match and not line[margin : margin + 1].isspace():
-            current = found[match["name"]] = [match["text"]] if kind == "google" else []
+            current = [match["text"]] if kind == "google" else []
+            found.update(dict.fromkeys(re.findall(r"\w+", match["name"]), current))
         else:
             current.append(line)
     return {name: text for name, lines in found.items() if (text := _joined(lines))}

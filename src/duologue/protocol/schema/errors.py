@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import DuologueError
 
-__all__ = ["Mismatch", "ParseError", "SchemaError"]
+__all__ = ["Mismatch", "ParseError", "SchemaError", "words_of"]
 
 
 class SchemaError(DuologueError, TypeError, ValueError):
@@ -34,6 +34,14 @@ class ParseError(DuologueError, ValueError):
     def path(self) -> str:
         """The first place that is wrong; `$` is the whole value."""
         return self.errors[0][0]
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says, and of which kind it is. One whose text cannot be had is its kind alone."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its class is anybody's
+        return type(error).__name__
 
 
 class Mismatch(Exception):  # noqa: N818 - becomes a ParseError, with its text

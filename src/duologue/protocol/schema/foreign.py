@@ -7,22 +7,28 @@ hook that pydantic asks for a schema.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 from .errors import Mismatch, SchemaError
 from .hints import type_name
 from .names import Definitions
 from .nodes import Node
 
-__all__ = ["Foreign", "is_foreign"]
+__all__ = ["Foreign", "is_foreign", "is_foreign_note"]
 
 HOOKS = ("__pydantic_core_schema__", "__get_pydantic_core_schema__")
+NOTE_HOOKS = ("__get_pydantic_core_schema__", "__get_pydantic_json_schema__")
 DEFINITION = "#/$defs/"
 
 
 def is_foreign(cls: type) -> bool:
     """Whether pydantic says what a class is: its models and dataclasses, and types like its `AnyUrl`."""
     return any(hasattr(cls, hook) for hook in HOOKS)
+
+
+def is_foreign_note(item: Any) -> bool:
+    """Whether what stands in an `Annotated` is for pydantic to follow: a validator, say."""
+    return any(hasattr(item, hook) for hook in NOTE_HOOKS)
 
 
 class Foreign(Node):
@@ -34,6 +40,7 @@ class Foreign(Node):
         import pydantic
 
         self._name = type_name(tp)
+        self._is_class = get_origin(tp) is not Annotated
         self._error = pydantic.ValidationError
         try:
             self._adapter = pydantic.TypeAdapter(tp)
@@ -42,7 +49,9 @@ class Foreign(Node):
             raise SchemaError(path, str(error)) from error
 
     def schema(self, definitions: Definitions) -> dict[str, Any]:
-        return definitions.refer(self, self._name, lambda: self._body(definitions))
+        if self._is_class and "$ref" not in self._json_schema:
+            return definitions.refer(self, self._name, lambda: self._body(definitions))
+        return self._body(definitions)
 
     def _body(self, definitions: Definitions) -> dict[str, Any]:
         """The schema, with what it defines among the other definitions."""

@@ -12,14 +12,23 @@ import msgspec
 from ...types.chat.completion_create_params import JSONSchema, ResponseFormat
 from ..partial import PartialJSON
 from .describe import describe, is_exact
-from .errors import Mismatch, ParseError, SchemaError
+from .errors import Mismatch, ParseError, SchemaError, words_of
 from .foreign import Foreign
 from .hints import type_name
 from .names import NAME, Definitions, clean_name
 from .nodes import Node
 from .strict import strict_schema
 
-__all__ = ["MAX_KEPT", "WRAP", "TypedFormat", "json_schema", "json_value", "typed_format", "unreferred"]
+__all__ = [
+    "MAX_KEPT",
+    "WRAP",
+    "TypedFormat",
+    "json_schema",
+    "json_value",
+    "typed_format",
+    "unreferred",
+    "value_of",
+]
 
 T = TypeVar("T")
 
@@ -47,10 +56,7 @@ class TypedFormat(Generic[T]):
 
     def parse(self, text: str | bytes) -> T:
         """The value of a whole answer; raises `ParseError`, which keeps the text."""
-        try:
-            return self._read(text)
-        except Mismatch as error:
-            raise ParseError(_text(text), tuple(error.errors)) from error.__cause__
+        return value_of(text, self._read)
 
     def partial(self) -> PartialJSON:
         """A reader of the answer while it streams: `.feed(text)`, and `.value` made of dicts and lists."""
@@ -152,6 +158,16 @@ def unreferred(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 # --- the value -------------------------------------------------------------------------------------------
+
+
+def value_of(text: str | bytes, read: Callable[[str | bytes], T]) -> T:
+    """What `read` makes of a text. Raises `ParseError` for whatever is wrong: checks of classes raise anything."""
+    try:
+        return read(text)
+    except Mismatch as error:
+        raise ParseError(_text(text), tuple(error.errors)) from error.__cause__
+    except Exception as error:
+        raise ParseError(_text(text), (("$", words_of(error)),)) from error
 
 
 def json_value(text: str | bytes) -> Any:

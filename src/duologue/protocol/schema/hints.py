@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from .errors import SchemaError
+from .errors import SchemaError, words_of
 
-__all__ = ["class_hints", "is_typed_dict", "resolved", "strip_qualifiers", "substituted", "type_name"]
+__all__ = [
+    "alias_value",
+    "class_hints",
+    "is_alias",
+    "is_typed_dict",
+    "resolved",
+    "strip_qualifiers",
+    "substituted",
+    "type_name",
+]
+
+# A name shows so many values of a `Literal`.
+MAX_SHOWN = 10
 
 
 def resolved(owner: Any, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`typing.get_type_hints` with all of `Annotated` kept; raises `SchemaError` for a name nobody knows."""
-    try:
+    """`typing.get_type_hints` with all of `Annotated` kept; raises `SchemaError` for what is no type."""
+    with _annotations_of(type_name(owner)):
         return typing.get_type_hints(owner, localns=dict(names) if names else None, include_extras=True)
+
+
+def is_alias(tp: Any) -> bool:
+    """Whether a type is a `type Name = ...`, or `Name[int]`, or one made by `TypeAliasType`."""
+    return type(get_origin(tp) or tp).__name__ == "TypeAliasType"
+
+
+def alias_value(tp: Any) -> Any:
+    """What an alias stands for; of `Name[int]`, with `int` for its variable. Raises `SchemaError`."""
+    alias = get_origin(tp) or tp
+    with _annotations_of(alias.__name__):
+        names = vars(sys.modules[alias.__module__])
+        owner = types.SimpleNamespace(__annotations__={"value": alias.__value__}, __globals__=names)
+        value = typing.get_type_hints(owner, include_extras=True)["value"]
+    return substituted(value, dict(zip(alias.__type_params__, get_args(tp), strict=False)))
+
+
+@contextmanager
+def _annotations_of(name: str) -> Iterator[None]:
+    """Whatever their evaluation raises becomes a `SchemaError`: in quotes, they may be any expression."""
+    try:
+        yield
     except NameError as error:
         raise SchemaError(
-            type_name(owner), f"{error}; types that annotations name must stand at the top of their module."
+            name, f"{error}; types that annotations name must stand at the top of their module."
+        ) from error
+    except Exception as error:
+        raise SchemaError(
+            name, f"has an annotation that is no type ({words_of(error)}); write it anew."
         ) from error
 
 
@@ -77,7 +117,8 @@ def type_name(tp: Any) -> str:
     if origin is Annotated:
         return type_name(args[0])
     if origin is Literal:
-        return f"Literal[{', '.join(map(repr, args))}]"
+        shown = [*map(repr, args[:MAX_SHOWN]), *(["..."] if len(args) > MAX_SHOWN else [])]
+        return f"Literal[{', '.join(shown)}]"
     if tp is ...:
         return "..."
     if origin in (Union, types.UnionType):

@@ -52,8 +52,9 @@ SILENT = frozenset(
         "writeOnly",
     )
 )
-# Those that are told in the description: always, and where values are checked.
-TOLD = frozenset(("examples",))
+# Those that are told in the description: always, and where values are checked. OpenAI takes a default in strict
+# mode, Azure does not; none has an effect there, because every property is required.
+TOLD = frozenset(("default", "examples"))
 TOLD_IF_CHECKED = frozenset(
     (
         "contentEncoding", "contentMediaType", "contentSchema", "format", "maxProperties", "minProperties",
@@ -198,27 +199,18 @@ class _Work:
         for keyword, value in schema.items():
             if _is_kept(keyword, value):
                 strict[keyword] = value
-            elif keyword == "default":
-                if value is not None:
-                    strict[keyword] = value
             elif keyword not in RULED:
                 told += self._told(keyword, value, place)
         if "object" in kinds:
             strict.update(self._object(schema, place))
         if "array" in kinds:
             strict.update(self._array(schema, place, told))
-        if told:
-            strict["description"] = " ".join(
-                (*filter(None, (strict.get("description"),)), f"({'; '.join(told)})")
-            )
-        return strict
+        return _described(strict, told)
 
     def _told(self, keyword: str, value: Any, place: _Place) -> list[str]:
         """What to say in the description of a keyword that cannot be enforced; raises `SchemaError`."""
         if keyword in TOLD or (self._checked and keyword in TOLD_IF_CHECKED):
-            return [
-                f"{keyword}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            ]
+            return _words(keyword, value)
         if keyword == "patternProperties":
             raise SchemaError(place.path, OPEN)
         if self._checked or (keyword == "uniqueItems" and value is False):
@@ -364,12 +356,24 @@ def _said(notes: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in notes.items()
         if name in ("title", "description") and _is_kept(name, value)
     }
-    if notes.get("default") is not None:
-        said["default"] = notes["default"]
-    if "examples" in notes:
-        told = f"(examples: {json.dumps(notes['examples'], ensure_ascii=False)})"
-        said["description"] = f"{said['description']} {told}" if "description" in said else told
-    return said
+    told = [word for name, value in notes.items() if name in TOLD for word in _words(name, value)]
+    return _described(said, told)
+
+
+def _words(keyword: str, value: Any) -> list[str]:
+    """What a description says of a keyword; of a default that is null, which is as good as none, nothing."""
+    if keyword == "default" and value is None:
+        return []
+    plain = isinstance(value, str) and keyword != "default"
+    return [f"{keyword}: {value if plain else json.dumps(value, ensure_ascii=False)}"]
+
+
+def _described(schema: dict[str, Any], told: Sequence[str]) -> dict[str, Any]:
+    """The schema, with what is told put behind its description."""
+    if told:
+        before = schema.get("description")
+        schema["description"] = f"{f'{before} ' if before else ''}({'; '.join(told)})"
+    return schema
 
 
 def _kind_words(schema: Mapping[str, Any]) -> str:
