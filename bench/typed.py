@@ -1,10 +1,14 @@
-"""A structured answer as it streams: the cost of a token, with and without looking at the value so far."""
+"""A structured answer as it streams: the cost of a token, with and without looking at the value so far.
+
+Both sides get the bytes of the same events and do all that their `.stream(response_format=T)` does with them;
+openai-python reads the value so far anew at each event, looked at or not. `accumulate` has it over a socket.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from openai._models import construct_type
 from openai._streaming import SSEDecoder
@@ -18,13 +22,17 @@ from duologue.protocol.read import StreamReader
 from duologue.protocol.schema.form import typed_format
 
 from .material import chunk
-from .rounds import Comparison, Measure, compare
+from .rounds import Comparison, Measures, compare_all, effort
 
 __all__ = ["run"]
 
-LONG = 32_000  # tokens
-SHORT = 1_000  # a peer whose cost for each token grows with the text is measured on few
+LENGTHS = (1_000, 4_000, 16_000, 32_000)  # tokens
+FEW = 4_000  # of more, a peer whose cost for a token grows with their number takes part in one round
+WARM = 500  # tokens that come before any clock
 CHARACTERS = 4  # to a token
+SHORTEST = 100  # characters of an answer: it holds an item
+
+UNREAD, READ = "duologue", "duologue, every parsed"
 
 
 class Item(BaseModel):
@@ -40,39 +48,31 @@ class Answer(BaseModel):
     items: list[Item]
 
 
-def run() -> list[Comparison]:
-    """A short answer beside openai-python, and a long one by itself: what is read against what is not."""
-    short, long = answer(SHORT), answer(LONG)
-    return [
-        compare(
-            f"structured answer of {SHORT} tokens, events",
-            "µs per token",
-            {
-                "duologue": _timed(short, look=False),
-                "duologue, every parsed": _timed(short, look=True),
-                "openai": lambda: _per_token(_peer, short),
-            },
-            ours="duologue, every parsed",
-            peer="openai",
-            budget=None,
-            rounds=3,
-        ),
-        compare(
-            f"structured answer of {LONG} tokens, events",
-            "µs per token",
-            {"duologue": _timed(long, look=False), "duologue, every parsed": _timed(long, look=True)},
-            ours="duologue, every parsed",
-            peer="duologue",
-            budget=None,
-            rounds=3,
-        ),
-    ]
+def run() -> Iterator[Comparison]:
+    """Each length: what is read at every event beside openai-python, and beside what is not read."""
+    contestants: Mapping[str, Callable[[list[bytes]], None]] = {UNREAD: _unread, READ: _read, "openai": _peer}
+    warm = answer(WARM)
+    for work in contestants.values():
+        work(warm)
+    for tokens in LENGTHS:
+        events = answer(effort.of(tokens))
+        yield from compare_all(
+            f"structured answer, {tokens} tokens",
+            {"CPU": "µs per token"},
+            {name: _timed(work, events) for name, work in contestants.items()},
+            ours=READ,
+            beside=("openai", UNREAD),
+            rounds=5,
+            rarely={"openai": 1 if tokens > FEW else 3},
+            plots={"CPU": "structured answer"},
+            at=tokens,
+        )
 
 
 def answer(tokens: int) -> list[bytes]:
     """The events of an answer."""
-    size = tokens * CHARACTERS
-    items = [{"number": at, "name": f"the item of number {at}"} for at in range(size // 40)]
+    size = max(tokens * CHARACTERS, SHORTEST)
+    items = [{"number": at, "name": f"the item of number {at}"} for at in range(size // 40 + 1)]
     text = json.dumps({"items": items})[: size - 2]
     cut = text.rindex("}") + 1
     text = text[:cut] + "]}"
@@ -81,14 +81,21 @@ def answer(tokens: int) -> list[bytes]:
     return [b"data: " + json.dumps(value).encode() + b"\n\n" for value in [*values, chunk({}, "stop")]]
 
 
-def _timed(events: list[bytes], *, look: bool) -> Measure:
-    return lambda: _per_token(lambda given: _ours(given, look=look), events)
+def _timed(work: Callable[[list[bytes]], None], events: list[bytes]) -> Measures:
+    def measure() -> Mapping[str, float]:
+        begun = time.process_time()
+        work(events)
+        return {"CPU": (time.process_time() - begun) / len(events) * 1e6}
+
+    return measure
 
 
-def _per_token(work: Callable[[list[bytes]], object], events: list[bytes]) -> float:
-    begun = time.process_time()
-    work(events)
-    return (time.process_time() - begun) / len(events) * 1e6
+def _unread(events: list[bytes]) -> None:
+    _ours(events, look=False)
+
+
+def _read(events: list[bytes]) -> None:
+    _ours(events, look=True)
 
 
 def _ours(events: list[bytes], *, look: bool) -> None:
