@@ -13,7 +13,7 @@ done := $(VENV)/.done
 model := .venv-model
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench interop build model clean
+.PHONY: help demo test check format loops bench interop build model clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -36,7 +36,11 @@ format: $(done)/check ## format the code and fix what can be fixed safely
 	@$(python) -m ruff check --fix
 	@$(python) -m ruff format
 
-bench: $(done)/bench ## measure side by side with the peers
+loops: $(done)/test ## run the client's tests on uvloop, then over httpx2
+	@$(python) -m pytest tests/client --loop uvloop $(ARGS)
+	@$(python) -m pytest tests/client --over httpx2 $(ARGS)
+
+bench: $(done)/bench ## measure side by side with the peers: make bench ARGS="--write all"
 	@$(python) -m bench $(ARGS)
 
 interop: $(done)/test ## run the official clients' own tests against the server

@@ -132,7 +132,7 @@ async def test_server() -> None:
     app = create_app({"words": words})
     ratios = [await spent(app) / await spent(bare) for _ in range(ROUNDS + 1)][1:]
     # Without a server around them the writing by hand has next to no cost of its own: the margin is wider.
-    assert statistics.median(ratios) < 8
+    assert statistics.median(ratios) < 4
 
 
 async def answer(app) -> int:

@@ -136,10 +136,11 @@ def every(request: pytest.FixtureRequest) -> Driver:
     return driver
 
 
-@pytest.fixture(params=list(DRIVERS.values())[:2], ids=list(DRIVERS)[:2])
+@pytest.fixture(params=["sync", "async"])
 def both(request: pytest.FixtureRequest) -> Driver:
-    driver: Driver = request.param
-    return driver
+    """Both clients, over their own transports or what the option `--over` says."""
+    over = request.config.getoption("over")
+    return DRIVERS[request.param if over == "own" else f"{request.param}-{over}"]
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,8 @@ class Pacer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         self.opened += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        # uvloop says RuntimeError of a connection that the client has closed meanwhile.
+        with contextlib.suppress(ConnectionError, RuntimeError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])

@@ -281,7 +281,7 @@ async def run_asynchronous(faults: list[Fault], transport: str, stranger: ssl.SS
 
 
 @pytest.fixture(scope="module")
-def matrix(stranger: ssl.SSLContext) -> Callable[[str], dict[str, Seen]]:
+def matrix(stranger: ssl.SSLContext, pytestconfig: pytest.Config) -> Callable[[str], dict[str, Seen]]:
     """What became of every fault over a transport; all at once, since most of it is waiting."""
     done: dict[str, dict[str, Seen]] = {}
 
@@ -289,7 +289,8 @@ def matrix(stranger: ssl.SSLContext) -> Callable[[str], dict[str, Seen]]:
         if transport not in done:
             faults = [fault for fault in FAULTS if applies(fault, transport)]
             with warnings.catch_warnings():
-                if "httpx2" in transport:  # where a handshake fails it leaves the socket to the collector
+                # Where a handshake fails httpx2 leaves the socket to the collector, as does uvloop.
+                if "httpx2" in transport or pytestconfig.getoption("loop") == "uvloop":
                     warnings.simplefilter("ignore", ResourceWarning)
                 if transport in ("http.client", "httpx2", "app"):
                     seen = run_blocking(faults, transport, stranger)

@@ -43,7 +43,8 @@ from ._words import bare, distrust, first_line, words_of
 __all__ = ["AsyncHttpx2Transport", "Httpx2Transport"]
 
 # RuntimeError: the client or the stream was closed meanwhile.
-_ERRORS = (httpx2.RequestError, httpx2.InvalidURL, OSError, RuntimeError)
+# The last is anyio's, of a connection that breaks while it is made on an event loop of uvloop.
+_ERRORS = (httpx2.RequestError, httpx2.InvalidURL, OSError, RuntimeError, AttributeError)
 _CONNECT = (httpx2.ConnectError, httpx2.ProxyError)
 _BROKEN = (httpx2.NetworkError, OSError, RuntimeError)
 
