@@ -159,7 +159,7 @@ Support = Literal["native", "emulated", "inert", "delegated", "unsupported"]
 
 @runtime_checkable
 class Engine(Protocol):
-    """A backend. `start` and `close` may be offered, too: coroutines that the server calls if they are there."""
+    """A backend. `start` and `close` may be offered, too, which the server calls if they are there."""
 
     @property
     def models(self) -> Sequence[str]:
