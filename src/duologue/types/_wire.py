@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -82,8 +82,8 @@ class _Slot:
     _response: Any
 
 
-# How the slots are read, whatever fields a server names like them.
-_SLOTS = {slot: _Slot.__dict__[slot].__get__ for slot in _Slot.__slots__}
+_wire_of = _Slot.__dict__["_wire"].__get__
+_response_of = _Slot.__dict__["_response"].__get__
 
 
 class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -119,7 +119,7 @@ class WireObject(_Slot, msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
     @property
     def _http_response(self) -> Any:
-        return _hidden(self, "_response")
+        return _hidden(self, _response_of)
 
     if not TYPE_CHECKING:  # a checker must still catch a misspelt field
 
@@ -310,17 +310,17 @@ def _dump_value(value: Any, every_field: bool, without_none: bool) -> Any:
     return value
 
 
-def _hidden(obj: WireObject, slot: str) -> Any:
+def _hidden(obj: WireObject, slot: Callable[[WireObject], Any]) -> Any:
     """The content of a hidden slot, None while it is empty."""
     try:
-        return _SLOTS[slot](obj)
+        return slot(obj)
     except AttributeError:
         return None
 
 
 def _origin(obj: WireObject) -> Origin | None:
     """The origin of `obj`; None for one made by hand."""
-    found = _hidden(obj, "_wire")
+    found = _hidden(obj, _wire_of)
     if isinstance(found, bytes):
         found = obj._wire = Origin(found, obj._home)
     return cast("Origin | None", found)
@@ -328,17 +328,16 @@ def _origin(obj: WireObject) -> Origin | None:
 
 def unknown_fields(obj: WireObject) -> dict[str, Any]:
     """The fields that `obj` came with and does not know; none for one of the decoder's fast path."""
-    found = _hidden(obj, "_wire")
+    found = _hidden(obj, _wire_of)
     fields = found.fields if isinstance(found, Origin) else None
-    known = _names(type(obj))
-    if fields is None or known.issuperset(fields):
+    if fields is None or (known := _names(type(obj))).issuperset(fields):
         return {}
     return {name: value for name, value in fields.items() if name not in known}
 
 
 def may_have_unknown(obj: WireObject) -> bool:
     """Whether `obj` may have unknown fields, or what is in it: not if the decoder's fast path made it."""
-    found = _hidden(obj, "_wire")
+    found = _hidden(obj, _wire_of)
     return found is None or (isinstance(found, Origin) and found.fields is not None)
 
 
@@ -358,7 +357,7 @@ def recast(cls: type[_W], obj: WireObject, **changes: Any) -> _W:
     """`obj` as an object of `cls`, a class with more fields than its own, with `changes`."""
     values = {name: getattr(obj, name) for name in obj.__struct_fields__}
     made = _restore(cls, {**values, **changes}, _origin(obj))
-    response = _hidden(obj, "_response")
+    response = _hidden(obj, _response_of)
     if response is not None:
         made._response = response
     return cast("_W", made)
