@@ -198,6 +198,17 @@ def test_what_it_does_not_take_is_refused(fields):
         assert ask(url, **{"model": "m", **fields}).status in (400, 404)
 
 
+@pytest.mark.parametrize("name", ["function_call", "tool_choice"])
+def test_no_call_may_be_asked_for_where_nothing_can_be_called(name):
+    """It is what is so anyway; the server takes it, and the document says so."""
+    engine = Declaring({})
+    found = document(create_app(engine))
+    assert [takes(found, **{name: value}) for value in ("none", "auto", None)] == [True] * 3
+    assert not takes(found, **{name: {"name": "f"}})
+    with run_server(engine) as url:
+        assert ask(url, **{name: "none"}).status == 200
+
+
 def test_a_whole_number_is_an_integer():
     """JSON has one kind of number, and so has a schema."""
     engine = Declaring(dict.fromkeys(ASKING, "native"))
