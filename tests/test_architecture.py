@@ -17,6 +17,7 @@ FLOORS = {
     "types": 1,
     "protocol": 2,
     "engine": 2,
+    "_options": 2,
     "_threads": 2,
     "tools": 2,
     "client": 3,

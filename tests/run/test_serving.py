@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from typing import Any
+import time
+from typing import Any, get_type_hints
 
 import pytest
 
-from duologue import AsyncClient, DuologueError, user_message
+from duologue import AsyncClient, DuologueError, create_app, user_message
 from duologue.run import run_server, serve
+from duologue.run.serving import GRACE, use_colors
+from duologue.server import ServerOptions, ServerSettings
 from support.legal import check_stream
 from support.raw import ask, opened
 
@@ -76,11 +80,41 @@ async def test_serve_is_not_for_a_running_loop():
         serve("echo", port=0)
 
 
-@pytest.mark.parametrize("options", [{"api_key": ""}, {"api_key": " "}, {"profile": "loose"}])
+@pytest.mark.parametrize(
+    "options", [{"api_key": ""}, {"api_key": " "}, {"profile": "loose"}, {"engine_idle": 0}]
+)
 def test_wrong_options_are_told(options):
     """Before a socket is opened."""
     with pytest.raises(DuologueError, match=next(iter(options))):
         serve("echo", port=0, **options)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [serve, create_app, lambda *args, **options: run_server(*args, **options).__enter__()],
+    ids=["serve", "create_app", "run_server"],
+)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("engine_idel", r"Did you mean 'engine_idle'\? There are: "), ("x", r"There are: .*max_requests")],
+)
+def test_what_is_no_option_is_told(start, name, says):
+    """With those that there are, wherever it is given; before an engine is made."""
+    with pytest.raises(TypeError, match=f"'{name}' is no option of a server. {says}"):
+        start("not-there.gguf", **{name: 1})
+
+
+def test_serve_knows_its_own_options_too():
+    """Beside those of an app."""
+    with pytest.raises(TypeError, match="Did you mean 'port'"):
+        serve("echo", **{"prot": 1})
+
+
+def test_the_options_that_are_typed_are_those_that_there_are():
+    """With the same types; hosts are given as any collection."""
+    typed, real = (get_type_hints(each) for each in (ServerSettings, ServerOptions))
+    assert list(typed) == [field.name for field in dataclasses.fields(ServerOptions)]
+    assert {name for name in typed if typed[name] != real[name]} == {"allowed_hosts"}
 
 
 @pytest.mark.parametrize("target", [3, object()])
@@ -260,3 +294,53 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_says(tmp_path, number):
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+ENDLESS = """
+import asyncio, signal
+from duologue import serve
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+
+async def endless(request):
+    while True:
+        yield "x"
+        await asyncio.sleep(0.01)
+
+serve(endless, port=0)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise there")
+def test_ctrl_c_says_what_is_waited_for_and_again_ends_it(tmp_path):
+    """Within a moment, and who reads the answer is told."""
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            url = process.stdout.readline().split()[-1]
+            with opened(url, model="endless", stream=True) as answer:
+                answer.readline()
+                process.send_signal(signal.SIGINT)
+                told = process.stderr.readline()
+                assert told == f"Running answers have {GRACE} s to end. Ctrl-C again ends them now.\n"
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                body = answer.read()
+            process.wait(GRACE)
+            assert time.monotonic() - began < GRACE - 1
+            assert b"server_stopping" in body
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("value", "colours"), [("1", False), ("", None)])
+def test_no_color_is_heeded(monkeypatch, value, colours):
+    """Where it is set and not empty; else the terminal decides."""
+    monkeypatch.setenv("NO_COLOR", value)
+    assert use_colors() is colours

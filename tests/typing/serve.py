@@ -48,6 +48,7 @@ def apps() -> App:
         assert_type(create_app(target), App)
     app = create_app({"loud": shout, "parrot": Parrot()}, api_key="k", profile="lenient", keep_alive=5)
     create_app(shout, profile="loose")  # type: ignore[arg-type]
+    create_app(shout, engine_idel=1)  # type: ignore[call-arg]
     assert_type(app.options, ServerOptions)
     engine: Engine = as_engine(whole)
     print(engine.models, [name.upper() for name in app.models])
@@ -75,5 +76,7 @@ def running() -> Any:
         serve(shout, host="127.0.0.1", port=0, api_key="k", profile="strict")
         serve("my_agent:answer")
         serve({"loud": shout, "echo": "echo"})
+        serve(shout, engine_idle=5, max_requests=8, allowed_hosts=["*"])
         serve(shout, prot=1)  # type: ignore[call-arg]
+        run_server(shout, keep_alive="1")  # type: ignore[arg-type]
         return client.models.list()

@@ -7,11 +7,11 @@ import socket
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
 from ..protocol.errors import DuologueError
-from ..server import Profile
-from .serving import NEEDS_EXTRA, check_address, listen, make_app, run_app
+from ..server import ServerOptions, ServerSettings
+from .serving import NEEDS_EXTRA, checked_options, listen, make_app, run_app, use_colors
 from .target import is_module_target, load_targets
 
 __all__ = ["serve_reloading"]
@@ -23,8 +23,7 @@ def serve_reloading(
     *,
     host: str,
     port: int,
-    api_key: str | None,
-    profile: Profile,
+    **options: Unpack[ServerSettings],
 ) -> None:
     """Serve `targets` until stopped, anew whenever a Python file below the current folder changes.
 
@@ -35,7 +34,7 @@ def serve_reloading(
         raise DuologueError(
             "--reload is for code of yours: duologue serve my_agent:answer --reload. Nothing else here can change."
         )
-    check_address(host, api_key)
+    server_options = checked_options(host, options)
     try:
         import uvicorn
 
@@ -44,8 +43,8 @@ def serve_reloading(
         raise DuologueError(NEEDS_EXTRA) from None
 
     # A name, not an app: uvicorn watches files only for what can be loaded again.
-    config = uvicorn.Config("duologue.run:serve", reload=True, log_level="warning")
-    run = functools.partial(_serve_again, tuple(targets), dict(settings), api_key, profile)
+    config = uvicorn.Config("duologue.run:serve", reload=True, log_level="warning", use_colors=use_colors())
+    run = functools.partial(_serve_again, tuple(targets), dict(settings), server_options)
     with listen(host, port) as listener:
         Watch(config, target=run, sockets=[listener]).run()
 
@@ -53,14 +52,13 @@ def serve_reloading(
 def _serve_again(
     targets: Sequence[str],
     settings: Mapping[str, Any],
-    api_key: str | None,
-    profile: Profile,
+    options: ServerOptions,
     sockets: list[socket.socket] | None,
 ) -> None:
     """Serve, in the process that is started again; what is wrong is told, and the next change waited for."""
     assert sockets
     try:
-        app = make_app(load_targets(targets, **settings), api_key=api_key, profile=profile)
+        app = make_app(load_targets(targets, **settings), options)
         run_app(app, sockets[0])
     except DuologueError as error:
         _wait(f"Error: {error}")

@@ -10,11 +10,13 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from .._options import check_names
 from ..protocol.errors import DuologueError
-from ..server import App, Profile, create_app
+from ..server import App, ServerOptions, ServerSettings
 from ..server.admission import is_loopback
+from ..server.app import server_options
 from .target import resolve
 
 if TYPE_CHECKING:
@@ -24,12 +26,13 @@ __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
     "NEEDS_EXTRA",
-    "check_address",
+    "checked_options",
     "listen",
     "make_app",
     "run_app",
     "run_server",
     "serve",
+    "use_colors",
 ]
 
 DEFAULT_HOST = "127.0.0.1"
@@ -51,35 +54,36 @@ def serve(
     *,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
-    api_key: str | None = None,
-    profile: Profile = "strict",
+    **options: Unpack[ServerSettings],
 ) -> None:
     """Serve until stopped: `target` is an engine, a function of the request, or what the command line takes.
 
     A mapping serves several as the models of one endpoint: `{"small": "model.gguf", "agent": function}`. Port 0
-    means a free one. Raises `DuologueError` for a target that cannot be served, an engine that does not start,
-    an address in use, or an address that others can reach without a key to keep them out.
+    means a free one. `options` are those of `create_app`. Raises `DuologueError` for a target that cannot be
+    served, an engine that does not start, an option that cannot be, an address in use, or an address that others
+    can reach without a key to keep them out; `TypeError` for what is no option, engine or function.
     """
     if _in_event_loop():
         raise DuologueError(
             "serve() runs until it is stopped, which it cannot do inside of a running event loop. There, as in a "
             "notebook, write: with run_server(...) as url:"
         )
-    check_address(host, api_key)
-    app = make_app(target, api_key=api_key, profile=profile)
+    settings = checked_options(host, options)
+    app = make_app(target, settings)
     with listen(host, port) as listener:
         run_app(app, listener)
 
 
 @contextlib.contextmanager
-def run_server(target: Any = None, **options: Any) -> Iterator[str]:
+def run_server(target: Any = None, **options: Unpack[ServerSettings]) -> Iterator[str]:
     """Serve `target` on a free loopback port while the block runs; gives the base URL.
 
     For tests and notebooks: the server has a thread and an event loop of its own, so it may be used inside of a
     running loop, and several at once. `target` is what `serve` takes, `options` are those of `create_app`.
     Raises `DuologueError` where an engine does not start, with what the engine raised as its cause.
     """
-    app = create_app(resolve(target), **options)
+    settings = server_options(options)
+    app = App(resolve(target), settings)
     server = _server(app, log_level="critical", grace=BLOCK_GRACE)
     listener = listen(DEFAULT_HOST, 0)
     thread = threading.Thread(target=_run, args=(server, listener), name="duologue-server", daemon=True)
@@ -93,10 +97,20 @@ def run_server(target: Any = None, **options: Any) -> Iterator[str]:
         listener.close()
 
 
-def make_app(target: Any, *, api_key: str | None, profile: Profile) -> App:
+def checked_options(host: str, given: ServerSettings) -> ServerOptions:
+    """The options in `given` of a server at `host`. Raises as `serve` does."""
+    check_names(given, ("host", "port", *ServerSettings.__annotations__), "a server")
+    _check_address(host, given.get("api_key"))
+    try:
+        return server_options(given)
+    except ValueError as error:
+        raise DuologueError(f"Cannot serve: {error}.") from None
+
+
+def make_app(target: Any, options: ServerOptions) -> App:
     """The app for what `serve` is given. Raises `DuologueError` for what cannot be served."""
     try:
-        return create_app(resolve(target), api_key=api_key, profile=profile)
+        return App(resolve(target), options)
     except ValueError as error:
         raise DuologueError(f"Cannot serve: {error}.") from None
 
@@ -112,7 +126,7 @@ def run_app(app: App, listener: socket.socket) -> None:
         raise _not_started(app)
 
 
-def check_address(host: str, api_key: str | None) -> None:
+def _check_address(host: str, api_key: str | None) -> None:
     """Raise `DuologueError` for a host that is none, or that others can reach without a key."""
     name, colon, port = host.rpartition(":")
     if colon and port.isdecimal() and ":" not in name:
@@ -149,6 +163,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def use_colors() -> bool | None:
+    """Whether lines of the log have colours; None where it depends on the terminal (no-color.org)."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
@@ -181,6 +200,7 @@ def _server(app: App, *, log_level: str, grace: int) -> uvicorn.Server:
         import uvicorn
 
         from .http import HttpProtocol
+        from .stopping import Server
     except ImportError:
         raise DuologueError(NEEDS_EXTRA) from None
     config = uvicorn.Config(
@@ -191,8 +211,9 @@ def _server(app: App, *, log_level: str, grace: int) -> uvicorn.Server:
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=grace,
+        use_colors=use_colors(),
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> None:

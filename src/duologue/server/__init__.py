@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .app import App, create_app
-from .options import PROFILES, Profile, ServerOptions
+from .options import PROFILES, Profile, ServerOptions, ServerSettings
 
-__all__ = ["PROFILES", "App", "Profile", "ServerOptions", "create_app"]
+__all__ = ["PROFILES", "App", "Profile", "ServerOptions", "ServerSettings", "create_app"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import msgspec
 
+from .._options import check_names
 from ..protocol.codec import encode
 from ..protocol.errors import DuologueError
 from ..types.chat.chat_completion import ChatCompletion
@@ -21,34 +21,35 @@ from .exchange import Exchange
 from .mock import MOCK_ROUTES, NO_STORE_ROUTES
 from .models import Models
 from .openapi import send_document
-from .options import Profile, ServerOptions
+from .options import Profile, ServerOptions, ServerSettings
 from .routes import Route, Router
 
-__all__ = ["App", "create_app"]
+__all__ = ["App", "create_app", "server_options"]
 
 _log = logging.getLogger("duologue.server")
 
 
-def create_app(
-    engine: Any,
-    *,
-    api_key: str | None = None,
-    profile: Profile = "strict",
-    allowed_hosts: Collection[str] | None = None,
-    **options: Any,
-) -> App:
+def create_app(engine: Any, **options: Unpack[ServerSettings]) -> App:
     """An ASGI app that serves `engine`: an `Engine`, or a function of the request.
 
     A mapping serves several as the models of one endpoint: `{"small": engine, "agent": function}`; the first
-    is the default one. Without `api_key` it answers only to loopback Hosts, or to those in `allowed_hosts`
-    (`"*"` for all, for an app that is mounted behind somebody else's checks). The profile `mock` is for
-    `EchoEngine` alone. `options` are the other fields of `ServerOptions`.
+    is the default one. `options` are the fields of `ServerOptions`. Without `api_key` it answers only to
+    loopback Hosts, or to those in `allowed_hosts` (`"*"` for all, for an app that is mounted behind somebody
+    else's checks). The profile `mock` is for `EchoEngine` alone. Raises `TypeError` or `ValueError` for an
+    option, or an engine, that cannot be.
     """
-    if isinstance(allowed_hosts, str):
-        raise TypeError(f"allowed_hosts must be a list of names, such as [{allowed_hosts!r}]")
-    hosts = None if allowed_hosts is None else host_names(allowed_hosts)
-    settings = ServerOptions(api_key=api_key, profile=profile, allowed_hosts=hosts, **options)
-    return App(engine, settings)
+    return App(engine, server_options(options))
+
+
+def server_options(given: ServerSettings) -> ServerOptions:
+    """The options in `given`, checked and complete. Raises `TypeError` or `ValueError` for what cannot be."""
+    check_names(given, ServerSettings.__annotations__, "a server")
+    hosts = given.get("allowed_hosts")
+    if isinstance(hosts, str):
+        raise TypeError(f"allowed_hosts must be a list of names, such as [{hosts!r}]")
+    names = None if hosts is None else host_names(hosts)
+    fields: dict[str, Any] = {**given, "allowed_hosts": names}
+    return ServerOptions(**fields)
 
 
 class App:

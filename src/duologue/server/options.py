@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from types import NoneType
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
-__all__ = ["PROFILES", "Profile", "ServerOptions"]
+__all__ = ["PROFILES", "Profile", "ServerOptions", "ServerSettings"]
 
 # strict    refuses what is unknown, wrong or unsupported
 # lenient   drops it, and names it in a header of the answer; takes any model name
 # mock      lenient; the double for test suites of clients, with the echo engine only
 Profile = Literal["strict", "lenient", "mock"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+
+class ServerSettings(TypedDict, total=False):
+    """`ServerOptions` as `serve`, `run_server` and `create_app` take them, by keyword."""
+
+    api_key: str | None
+    profile: Profile
+    allowed_hosts: Collection[str] | None
+    max_requests: int
+    max_body_bytes: int
+    max_held_bytes: int
+    max_answer_bytes: int
+    max_fanout: int
+    body_timeout: float
+    first_event_hold: float
+    keep_alive: float
+    breath: float
+    engine_idle: float
+    answer_timeout: float
+    reader_idle: float
+    cleanup_timeout: float
 
 
 @dataclass(frozen=True, kw_only=True)
