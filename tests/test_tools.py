@@ -476,6 +476,17 @@ def test_tools_with_a_schema(definition):
             made.call(text)
 
 
+def test_tools_of_mcp_servers_that_the_api_would_refuse():
+    """One without arguments need not say so in MCP; a name has dots and slashes there."""
+    made = schema_tool({"name": "files/now", "inputSchema": {"type": "object"}}, print, name="files_now")
+    assert made.to_param()["function"] == {
+        "name": "files_now",
+        "parameters": {"type": "object", "properties": {}},
+    }
+    with pytest.raises(SchemaError, match=r"'files/now', and must have .*; give it as name="):
+        schema_tool({"name": "files/now"}, print)
+
+
 @pytest.mark.parametrize("definition", [{}, {"name": "no name"}, {"function": 3}, 3])
 def test_what_is_no_tool(definition):
     """Refused."""

@@ -241,3 +241,12 @@ def test_turns_may_come_from_a_generator():
 
     with Script(made()) as script, client_of(script) as client:
         assert pieces(client) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"on": object()}, {"at": float("nan")}], ids=["an object", "no number"]
+)
+def test_arguments_without_json_are_refused_at_once(arguments):
+    """Else the program under test would see an error of the server's."""
+    with pytest.raises((TypeError, ValueError), match="not JSON"):
+        Call("f", arguments)

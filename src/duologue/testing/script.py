@@ -54,7 +54,8 @@ class Call:
     """A tool call. Calls of one turn are numbered in their order.
 
     `arguments` are sent as JSON, a string as it stands (broken JSON, say). `custom` is for a tool whose input is
-    free text. `id` is made by the server where it is None.
+    free text. `id` is made by the server where it is None. Raises `TypeError` or `ValueError` for arguments without
+    JSON.
     """
 
     name: str
@@ -63,12 +64,20 @@ class Call:
     custom: bool = False
     choice: int = 0
 
+    def __post_init__(self) -> None:
+        self._text()
+
     def events(self, index: int) -> Iterator[Event]:
         """What an engine yields for it, as the call number `index` of its choice."""
         yield ToolCall(self.name, self.id, index, self.choice, "custom" if self.custom else "function")
-        text = self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
+        text = self._text()
         for at in range(0, len(text), ARGUMENTS_PIECE):
             yield ToolArguments(text[at : at + ARGUMENTS_PIECE], index, self.choice)
+
+    def _text(self) -> str:
+        return (
+            self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments, allow_nan=False)
+        )
 
 
 # One thing that a turn holds: a piece of text, any event of an engine, a call, a pause, or an error to raise.

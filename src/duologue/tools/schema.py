@@ -54,24 +54,37 @@ class SchemaTool(Generic[R]):
         return self.invoke(self.parse(arguments), context=context)
 
 
-def schema_tool(definition: Any, function: Callable[[dict[str, Any]], R]) -> SchemaTool[R]:
+def schema_tool(
+    definition: Any, function: Callable[[dict[str, Any]], R], *, name: str | None = None
+) -> SchemaTool[R]:
     """A tool from an MCP server's description of it, or from a tool as it stands in a request.
 
     `definition` is `{"name", "description", "inputSchema"}`, as a mapping or as an object with these attributes,
-    or `{"type": "function", "function": {...}}`. `function` is called with the dict of arguments.
+    or `{"type": "function", "function": {...}}`. `function` is called with the dict of arguments. `name` is what
+    the model calls it by: its own unless given, which in MCP may have dots and slashes, and in the API not.
     Raises `SchemaError` for anything else, and for a name that the API does not take.
     """
     inner = _get(definition, "function")
     if inner is None:
         inner = {"name": _get(definition, "name"), "description": _get(definition, "description")}
-        inner["parameters"] = _get(definition, "inputSchema")
+        inner["parameters"] = _parameters(_get(definition, "inputSchema"))
         inner = {key: value for key, value in inner.items() if value is not None}
-    name = inner.get("name") if isinstance(inner, Mapping) else None
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if name is not None and isinstance(inner, Mapping):
+        inner = {**inner, "name": name}
+    called = inner.get("name") if isinstance(inner, Mapping) else None
+    if not isinstance(called, str) or not NAME.fullmatch(called):
         raise SchemaError(
-            "tool", f"has the name {name!r}, and must have one of 1 to 64 of a-z, A-Z, 0-9, `_` and `-`."
+            "tool",
+            f"has the name {called!r}, and must have one of 1 to 64 of a-z, A-Z, 0-9, `_`, `-`; give it as name=.",
         )
     return SchemaTool(cast("FunctionDefinition", inner), function)
+
+
+def _parameters(schema: Any) -> Any:
+    """An MCP server's schema as the API takes it, which wants `properties` even of an object that has none."""
+    if isinstance(schema, Mapping) and schema.get("type") == "object" and "properties" not in schema:
+        return {**schema, "properties": {}}
+    return schema
 
 
 def _get(source: Any, name: str) -> Any:
