@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from duologue import as_engine, create_app
+from duologue import create_app
 from duologue.engine import DELEGATED, EMULATED, Support, Text, ToolArguments, ToolCall
 from duologue.protocol.checks import PARAMETERS
 from duologue.server.options import PROFILES
@@ -25,6 +25,7 @@ class Declaring:
     """An engine that declares one parameter as `support`, and as native what stands beside it in a request."""
 
     models = ("m",)
+    double = True  # so that the profile `mock` is judged, too
 
     def __init__(self, name: str, support: str, pieces: Any = ("fine",)) -> None:
         self.supports: dict[str, Any] = dict.fromkeys((*ASKING[name], "tools", "tool_choice"), "native")
@@ -188,7 +189,7 @@ OF_A_FUNCTION = {
 
 
 @every_mode
-@every_profile
+@pytest.mark.parametrize("profile", ["strict", "lenient"])
 @every_name
 def test_a_bare_function_ignores_nothing(name, profile, stream):
     """It declares nothing: what it may honour is handed to it and named, what the protocol defines is refused."""
@@ -263,5 +264,5 @@ def test_what_is_wrong_or_unknown_is_refused_or_named(name, profile):
 @pytest.mark.parametrize("name", ["messages", "model"])
 def test_without_messages_and_a_model_there_is_nothing_to_answer(name, profile):
     """In no profile."""
-    status, _, body = post(as_engine(lambda request: "x", model="m"), profile=profile, **{name: [[]]})
+    status, _, body = post(Declaring("n", "native"), profile=profile, **{name: [[]]})
     assert (status, json.loads(body)["error"]["param"].partition("[")[0]) == (400, name)
