@@ -205,6 +205,14 @@ def test_context():
     with pytest.raises(ParseError):
         find.call('{"database": "mine"}', context=database)
 
+    @tool
+    def count(*, user: Context[Place] | None = None) -> Place | None:
+        return user
+
+    assert sent(count)["parameters"]["properties"] == {}
+    assert count.call('{"user": {"city": "Oslo"}}') is None
+    assert count.call("{}", context=Place("Bergen")) == Place("Bergen")
+
 
 class Shop:
     def __init__(self, prices: dict[str, float]) -> None:

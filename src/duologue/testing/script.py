@@ -54,8 +54,8 @@ class Call:
     """A tool call. Calls of one turn are numbered in their order.
 
     `arguments` are sent as JSON, a string as it stands (broken JSON, say). `custom` is for a tool whose input is
-    free text. `id` is made by the server where it is None. Raises `TypeError` or `ValueError` for arguments without
-    JSON.
+    free text. `id` is made by the server where it is None. Raises `TypeError` or `ValueError` for arguments that
+    have no JSON.
     """
 
     name: str

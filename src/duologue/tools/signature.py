@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from ..protocol.schema.classes import Member, default_of
 from ..protocol.schema.describe import Describer, ending
@@ -91,6 +92,8 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
 
 
 def _is_context(hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):  # `Context[Database] | None`
+        return any(map(_is_context, get_args(hint)))
     return get_origin(hint) is Annotated and any(isinstance(item, _FromTheCaller) for item in get_args(hint))
 
 
