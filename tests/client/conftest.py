@@ -51,6 +51,11 @@ def split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"api_key": "sk-test", "max_retries": 0, **options}, params
 
 
+def carried(options: dict[str, Any]) -> bool:
+    """Whether the options say already how requests are sent."""
+    return bool(options.keys() & {"app", "proxy"})
+
+
 class Blocking:
     """`Client`; with `over`, a client of httpx2 carries its requests."""
 
@@ -59,7 +64,7 @@ class Blocking:
 
     @contextmanager
     def _client(self, options: dict[str, Any]) -> Iterator[Client]:
-        over = contextlib.nullcontext() if self._over is None else self._over(verify=TLS)
+        over = contextlib.nullcontext() if self._over is None or carried(options) else self._over(verify=TLS)
         with over as carrier, Client(http_client=carrier, **options) as client:
             yield client
 
@@ -90,7 +95,7 @@ class Asynchronous:
 
     @asynccontextmanager
     async def _client(self, options: dict[str, Any]) -> AsyncIterator[AsyncClient]:
-        over = contextlib.nullcontext() if self._over is None else self._over(verify=TLS)
+        over = contextlib.nullcontext() if self._over is None or carried(options) else self._over(verify=TLS)
         async with over as carrier, AsyncClient(http_client=carrier, **options) as client:
             yield client
 
@@ -141,6 +146,12 @@ def both(request: pytest.FixtureRequest) -> Driver:
     """Both clients, over their own transports or what the option `--over` says."""
     over = request.config.getoption("over")
     return DRIVERS[request.param if over == "own" else f"{request.param}-{over}"]
+
+
+@pytest.fixture(params=["sync", "async"])
+def own(request: pytest.FixtureRequest) -> Driver:
+    """Both clients, over their own transports: for what httpx2 does, and says, in its own way."""
+    return DRIVERS[request.param]
 
 
 @pytest.fixture(autouse=True)

@@ -173,11 +173,11 @@ def test_a_404_of_the_protocol_is_left_alone(both: Driver) -> None:
     assert (type(error), str(error)) == (NotFoundError, "No model m")
 
 
-def test_a_refused_connection(both: Driver) -> None:
+def test_a_refused_connection(own: Driver) -> None:
     """Nobody listens there: the address, the system's word for it and the option to look at."""
     url = refused_url()
     with pytest.raises(APIConnectionError) as caught:
-        both.create(base_url=url)
+        own.create(base_url=url)
     assert f"{url}/chat/completions" in str(caught.value)
     assert "Connection refused" in str(caught.value)
     assert "base_url" in str(caught.value)
@@ -192,9 +192,9 @@ def test_a_refused_connection(both: Driver) -> None:
         pytest.param(b"HTTP/1.1 99 Low\r\n\r\n", id="low-status"),
     ],
 )
-def test_what_does_not_speak_http(both: Driver, garbage: bytes) -> None:
+def test_what_does_not_speak_http(own: Driver, garbage: bytes) -> None:
     """It is not asked again: it would say the same."""
-    error = fails(both, server := WireServer(raw(garbage)), max_retries=2)
+    error = fails(own, server := WireServer(raw(garbage)), max_retries=2)
     assert type(error) is APIConnectionError
     assert "does not speak HTTP/1.1" in str(error)
     assert "\n" not in str(error)

@@ -484,28 +484,28 @@ def test_a_large_request_that_is_cut_off() -> None:
         Client(base_url=server.url).chat.completions.create(**ASK, user="x" * 9_000_000)
 
 
-def test_a_proxy(both: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy(own: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """`HTTP_PROXY` is asked with the whole URL and its own password; `NO_PROXY` and loopback go past it."""
     with WireServer(json_answer(COMPLETION)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://me:secret@127.0.0.1:{proxy.port}")
-        both.create(base_url="http://elsewhere.example/v1")
+        own.create(base_url="http://elsewhere.example/v1")
         (asked,) = proxy.asked
         assert asked.target == "http://elsewhere.example/v1/chat/completions"
         assert asked.headers["host"] == "elsewhere.example"
         assert asked.headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
-        both.create(base_url=proxy.url)
+        own.create(base_url=proxy.url)
         assert proxy.asked[1].target == "/v1/chat/completions"
         assert "proxy-authorization" not in proxy.asked[1].headers
 
 
 @pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "http://h:99999", "http://a..b"])
 def test_a_proxy_of_the_environment_that_cannot_be(
-    both: Driver, proxy: str, monkeypatch: pytest.MonkeyPatch
+    own: Driver, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named as the reason, and nothing is sent past it."""
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(APIConnectionError, match="the environment's proxies"):
-        both.create(base_url="http://elsewhere.example/v1")
+        own.create(base_url="http://elsewhere.example/v1")
 
 
 def test_a_proxy_that_refuses_the_tunnel(every: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
