@@ -84,6 +84,7 @@ def test_a_function_may_honour_more():
 @pytest.mark.parametrize(
     ("obj", "message"),
     [
+        ("echo", r"cannot be served: strings are for `serve` and `run_server`.*load_target"),
         (Whole, r"Whole is a class; pass an instance of it: Whole\(\.\.\.\)"),
         (Called, "Called is a class"),
         (3, "cannot be served: pass a function"),

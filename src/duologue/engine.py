@@ -80,10 +80,11 @@ class Refusal(_Event):
 class ToolCall(_Event):
     """The beginning of a tool call; its arguments follow as `ToolArguments` with the same index.
 
-    `id` is made by the server where it is None. `type` is `custom` for a tool whose input is free text.
+    The name may not be empty: no client could send such a call back. `id` is made by the server where it is
+    None. `type` is `custom` for a tool whose input is free text.
     """
 
-    name: str
+    name: Annotated[str, msgspec.Meta(min_length=1)]
     id: str | None = None
     index: Count = 0
     choice: Count = 0
@@ -301,6 +302,11 @@ def as_engine(obj: Any, *, model: str | None = None, native: Iterable[str] = ())
     """
     if inspect.isclass(obj):
         raise TypeError(f"{obj.__name__} is a class; pass an instance of it: {obj.__name__}(...)")
+    if isinstance(obj, str):
+        raise TypeError(
+            f"{obj!r} cannot be served: strings are for `serve` and `run_server`. Pass an engine or a function, "
+            "or what `duologue.run.load_target` makes of the string"
+        )
     if isinstance(obj, Engine):
         if model is not None or native:
             raise TypeError(

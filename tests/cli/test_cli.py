@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -99,6 +100,23 @@ def test_an_empty_prompt_is_not_sent() -> None:
         assert result.exit_code == 2
         assert "The prompt is empty." in result.stderr
         assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        pytest.param("chat <&-", "Standard input is closed: give the prompt", id="stdin"),
+        pytest.param("chat - <&-", "Standard input is closed: give the prompt", id="stdin-named"),
+        pytest.param("chat Hi >&-", "Standard output is closed", id="stdout"),
+    ],
+)
+def test_closed_files_are_told(command: str, says: str) -> None:
+    """In one line, not as a bug."""
+    name, _, rest = command.partition(" ")
+    shell = f"exec {shlex.join([*COMMAND, name])} {rest}"
+    result = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert result.returncode in (1, 2)
+    assert f"Error: {says}" in result.stderr
 
 
 def test_bytes_that_are_no_text_do_not_end_a_chat() -> None:

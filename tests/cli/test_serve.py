@@ -74,10 +74,38 @@ def test_what_is_mistyped_is_one_line_with_the_remedy(arguments: list[str], says
         pytest.param(["--port", "99999"], "0<=x<=65535", id="port"),
         pytest.param(["--profile", "loose"], "'strict', 'lenient', 'mock'", id="profile"),
         pytest.param(["--relaod"], "--reload", id="option"),
+        pytest.param(["--api-key", ""], "'--api-key'.* Leave it out for a server without a key", id="no-key"),
+        pytest.param(["--api-key", "k "], "white space around it", id="key-with-white-space"),
     ],
 )
 def test_what_an_option_cannot_be_is_told(arguments: list[str], says: str) -> None:
     """With the usage, and exit status 2."""
     result = CliRunner().invoke(main, ["serve", "echo", *arguments])
     assert result.exit_code == 2
-    assert says in result.stderr
+    assert re.search(says, result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("code", "begins"),
+    [
+        pytest.param("import json\njson.loads('')\n", "Traceback (most recent call last):", id="raises"),
+        pytest.param("def answer(:\n", '  File "{file}", line 1', id="no-python"),
+    ],
+)
+def test_an_error_of_the_users_code_is_shown_from_there_on(tmp_path: Path, code: str, begins: str) -> None:
+    """The first file that is named is theirs; exit status 1."""
+    file = tmp_path / "broken_of_test.py"
+    file.write_text(code)
+    result = subprocess.run(
+        [sys.executable, "-m", "duologue", "serve", "broken_of_test:answer"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith(begins.format(file=file))
+    assert re.findall('File "(.*?)"', result.stderr)[0] == str(file)
+    assert "importlib" not in result.stderr
+    assert "Error: " in result.stderr.splitlines()[-1]

@@ -119,6 +119,7 @@ def test_code_that_is_wrong_is_told_and_waited_for(server):
     assert wait_for(lambda: server.said("Did you mean 'anwser'?"), 20), server.lines
     server.write("def answer(request:\n")
     assert wait_for(lambda: server.said("SyntaxError"), 20), server.lines
+    assert not server.said("importlib")
     assert wait_for(lambda: len(server.said("Waiting for a change.")) == 2, 5), server.lines
     server.write(CODE.replace("first", "third"))
     assert wait_for(lambda: len(server.said("Serving")) == 2, 20), server.lines

@@ -107,7 +107,7 @@ def test_what_is_no_option_is_told(start, name, says):
 def test_serve_knows_its_own_options_too():
     """Beside those of an app."""
     with pytest.raises(TypeError, match="Did you mean 'port'"):
-        serve("echo", **{"prot": 1})
+        serve("echo", prot=1)
 
 
 def test_the_options_that_are_typed_are_those_that_there_are():
@@ -344,3 +344,10 @@ def test_no_color_is_heeded(monkeypatch, value, colours):
     """Where it is set and not empty; else the terminal decides."""
     monkeypatch.setenv("NO_COLOR", value)
     assert use_colors() is colours
+
+
+def test_closed_output_has_no_colours(monkeypatch):
+    """uvicorn would ask it whether it is a terminal; a server runs all the same."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with run_server("echo") as url:
+        assert ask(url, model="echo").status == 200

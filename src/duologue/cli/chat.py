@@ -45,8 +45,10 @@ def chat(prompt: str | None, model: str | None, base_url: str | None) -> None:
     Without an endpoint, the built-in model answers in this process. The key is taken from OPENAI_API_KEY.
     Ctrl-C stops an answer and keeps what came. PROMPT `-` is read from standard input.
     """
-    if prompt == "-" or (prompt is None and not sys.stdin.isatty()):
-        prompt = sys.stdin.buffer.read().decode(sys.stdin.encoding, "replace")
+    if sys.stdout is None:
+        raise DuologueError("Standard output is closed, so there is nowhere to show an answer.")
+    if prompt is None or prompt == "-":
+        prompt = _from_input(always=prompt == "-")
     if prompt is not None and not prompt.strip():
         raise click.UsageError("The prompt is empty.")
     with endpoint(base_url) as client:
@@ -57,6 +59,15 @@ def chat(prompt: str | None, model: str | None, base_url: str | None) -> None:
             _converse(client, name)
         elif not _answer(client, name, [{"role": "user", "content": _utf8(prompt)}])[1]:
             sys.exit(INTERRUPTED)
+
+
+def _from_input(*, always: bool) -> str | None:
+    """The prompt on standard input; None where that is a terminal, for a conversation, unless `always`."""
+    if sys.stdin is None:
+        raise click.UsageError("Standard input is closed: give the prompt as an argument.")
+    if sys.stdin.isatty() and not always:
+        return None
+    return sys.stdin.buffer.read().decode(sys.stdin.encoding, "replace")
 
 
 def _first_model(client: Client) -> str:

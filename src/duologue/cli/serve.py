@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from ..engines.local import BACKENDS
-from ..run import DEFAULT_HOST, DEFAULT_PORT, load_targets, serve_reloading
+from ..protocol.errors import DuologueError
+from ..run import DEFAULT_HOST, DEFAULT_PORT, load_targets, own_traceback, serve_reloading
 from ..run import serve as run_until_stopped
 from ..server import PROFILES
 
 __all__ = ["serve"]
 
 AT_LEAST_0, AT_LEAST_1 = click.IntRange(min=0), click.IntRange(min=1)
+
+
+def _key(_context: click.Context, _option: click.Parameter, key: str | None) -> str | None:
+    if key is not None and (not key or key != key.strip()):
+        raise click.BadParameter(
+            "it is empty or has white space around it. Leave it out for a server without a key."
+        )
+    return key
 
 
 @click.command(
@@ -44,6 +54,7 @@ Examples:
     "--api-key",
     envvar="DUOLOGUE_API_KEY",
     show_envvar=True,
+    callback=_key,
     help="The key that clients must send. Required on an address that others can reach.",
 )
 @click.option(
@@ -89,4 +100,15 @@ def serve(
     if reload:
         serve_reloading(targets, given, **where)
     else:
-        run_until_stopped(load_targets(targets, **given), **where)
+        run_until_stopped(_loaded(targets, given), **where)
+
+
+def _loaded(targets: tuple[str, ...], settings: dict[str, Any]) -> Any:
+    """The engines of `targets`. What is wrong in a module of the user's is shown without this program's part."""
+    try:
+        return load_targets(targets, **settings)
+    except DuologueError:
+        raise
+    except Exception as error:
+        click.echo(own_traceback(error), err=True)
+        sys.exit(1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import socket
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Unpack
 
 from ..protocol.errors import DuologueError
 from ..server import ServerOptions, ServerSettings
 from .serving import NEEDS_EXTRA, checked_options, listen, make_app, run_app, use_colors
-from .target import is_module_target, load_targets
+from .target import is_module_target, load_targets, own_traceback
 
 __all__ = ["serve_reloading"]
 
@@ -62,8 +61,8 @@ def _serve_again(
         run_app(app, sockets[0])
     except DuologueError as error:
         _wait(f"Error: {error}")
-    except Exception:  # of the code that is being written
-        _wait(traceback.format_exc().rstrip())
+    except Exception as error:  # of the code that is being written
+        _wait(own_traceback(error))
 
 
 def _wait(why: str) -> NoReturn:

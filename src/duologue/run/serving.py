@@ -165,7 +165,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def use_colors() -> bool | None:
     """Whether lines of the log have colours; None where it depends on the terminal (no-color.org)."""
-    return False if os.environ.get("NO_COLOR") else None
+    return False if os.environ.get("NO_COLOR") or sys.stdout is None else None
 
 
 def _in_event_loop() -> bool:

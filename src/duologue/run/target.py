@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ..engine import Engine, as_engine
 from ..protocol.errors import DuologueError
 
-__all__ = ["is_module_target", "load_target", "load_targets", "resolve"]
+__all__ = ["is_module_target", "load_target", "load_targets", "own_traceback", "resolve"]
 
 # `name=TARGET`; the name is a model id.
 _NAMED = re.compile(r"(?P<name>[^=\\]*)=(?P<target>.*)", re.DOTALL)
@@ -74,6 +76,22 @@ def is_module_target(target: str) -> bool:
     module, colon, attribute = target.partition(":")
     dotted = all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
     return bool(colon) and dotted and not module.endswith(".py") and not _names_model(target)
+
+
+def own_traceback(error: Exception) -> str:
+    """The traceback of `error`; of one in a module that was loaded as a target, from that module on."""
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_code is not _import_engine.__code__:
+        found = found.tb_next
+    if found is not None:
+        error.with_traceback(_after_importlib(found.tb_next))
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _after_importlib(found: TracebackType | None) -> TracebackType | None:
+    while found is not None and found.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "importlib":
+        found = found.tb_next
+    return found
 
 
 def _named(target: str) -> tuple[str | None, str]:
