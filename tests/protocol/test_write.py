@@ -504,6 +504,7 @@ def test_usage_comes_last_when_asked_for(script, expected):
         pytest.param([Text("x", tokens=-1)], ">= 0 - at `$.tokens`", id="negative-tokens"),
         pytest.param([Finish(cast("Any", "done"))], "Invalid enum value 'done'", id="unknown-reason"),
         pytest.param([ToolArguments("{}")], "which has not begun", id="arguments-first"),
+        pytest.param([ToolCall("")], "ToolCall with a wrong field", id="call-of-nothing"),
         pytest.param([ToolCall("f", index=1)], "tool call 1 where call 0 was due", id="gap-in-calls"),
         pytest.param(
             [ToolCall("f"), ToolCall("g")], "tool call 0 where call 1 was due", id="same-call-twice"
