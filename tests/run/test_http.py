@@ -154,6 +154,19 @@ def test_requests_in_a_row_have_a_largest_number():
         assert time.process_time() - begun < 1  # of the processor
 
 
+def test_as_many_may_be_sent_again_once_they_are_answered():
+    """The bound is on what waits."""
+    request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with run_server(answer) as url, connect(url, b"") as connection:
+        for _ in range(3):
+            connection.sendall(request * (1 + connections.MAX_IN_A_ROW))
+            received = bytearray()
+            while received.count(b'"object":"list"}') <= connections.MAX_IN_A_ROW:
+                part = connection.recv(65536)
+                assert part
+                received += part
+
+
 def test_what_is_wrong_behind_a_request_is_no_part_of_its_answer():
     """The connection ends; the answer that is under way has nothing in it that the engine did not say."""
 

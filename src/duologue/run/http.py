@@ -75,13 +75,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = self._told_bytes = 0
         self._end_limit()
+        self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete]
         if len(self._cycles) > MAX_IN_A_ROW:
             self._refuse()
         super().on_headers_complete()
         if self.cycle is not None and self.scope["http_version"] == "1.0":
             self.cycle.__class__ = _UntilClosed  # before its first step
         if self.cycle is not None:  # None where another protocol takes over
-            self._cycles = [cycle for cycle in (*self._cycles, self.cycle) if not cycle.response_complete]
+            self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
