@@ -255,3 +255,5 @@ def test_the_environment_sets_logging_up(value: str, levels: set[str]) -> None:
     )
     told = [line for line in result.stderr.splitlines() if " duologue.client " in line]
     assert {line.split(" duologue.client ")[1].split()[0] for line in told} == levels
+    warning = "DUOLOGUE_LOG is 'nonsense', which is none of its values: debug, info\n"
+    assert result.stderr == warning if value == "nonsense" else "none of its values" not in result.stderr

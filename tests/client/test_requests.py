@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import pickle
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from duologue import NOT_GIVEN, AsyncClient, AuthenticationError, Client, DuologueError, Omit, omit
+from duologue.client.options import ClientOptions
 from duologue.types.chat import ChatCompletion
 from support.wire import COMPLETION, HI, Asked, WireServer, events, json_answer, refused_url, sse
 
@@ -331,6 +333,22 @@ def test_options_that_cannot_be(options: dict[str, Any], kind: type[Exception], 
         Client(base_url="http://h/v1", **options)
     with pytest.raises(kind, match=text):
         Client(base_url="http://h/v1").with_options(**options)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_all_options_are_listed_where_one_is_none(kind: type[Any]) -> None:
+    """With what carries the requests, and what may be meant."""
+    with pytest.raises(TypeError, match="Did you mean 'http_client'") as caught:
+        kind(htp_client=None)
+    named = [name for name in inspect.signature(kind).parameters if name != "options"]
+    assert str(caught.value).endswith(", ".join((*ClientOptions.__annotations__, *named)))
+
+
+@pytest.mark.parametrize("name", ["app", "http_client", "transport", "proxy", "ssl_context"])
+def test_a_copy_is_not_carried_otherwise(name: str) -> None:
+    """It shares the connections of its original."""
+    with pytest.raises(TypeError, match=f"{name} is for a new client"):
+        Client(base_url="http://h/v1").with_options(**{name: None})
 
 
 @pytest.mark.parametrize("name", ["extra_headers", "extra_query", "extra_body"])

@@ -89,7 +89,7 @@ def test_every_name_is_there(package):
 def test_every_module_can_be_imported_first():
     """No module depends on another having been imported before it."""
     names = [f"duologue.types.chat.{module}" for module in chat_modules()]
-    names += ["duologue.types.completion_usage", "duologue.types.model"]
+    names += ["duologue.types.chat_model", "duologue.types.completion_usage", "duologue.types.model"]
     code = (
         "import sys, importlib, json\n"
         "for name in json.loads(sys.argv[1]):\n"
@@ -122,6 +122,11 @@ def test_names_are_those_of_openai_python():
     ours = {name for name in duologue.types.chat.__all__ if name.startswith("ChatCompletion")}
     assert ours - theirs == OURS
     assert len(theirs & ours) == 43
+
+
+def test_a_model_is_any_text():
+    """`ChatModel`, for annotations; openai-python's lists OpenAI's models, and servers have others."""
+    assert duologue.types.ChatModel is str
 
 
 def test_lazy_finds_submodules_and_remembers(monkeypatch):

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
+from .._options import check_names
 from ..protocol.dialect import DIALECTS, Dialect
 from ..protocol.errors import DuologueError
 from ..protocol.retry import MAX_RETRIES
 
 __all__ = [
+    "CARRIERS",
     "MAX_PARALLEL_TOOLS",
     "MAX_TURNS",
     "NOT_GIVEN",
@@ -48,11 +50,14 @@ _TIMEOUTS: Mapping[str, float] = {"connect": 5.0, "headers": 600.0, "idle": 600.
 # What the resolver takes: labels of 1 to 63 characters, or an address.
 _HOST = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
 
+# What carries the requests of a client, which takes one of these beside its options when it is made.
+CARRIERS = ("app", "http_client", "transport", "proxy", "ssl_context")
+
 ApiKey = str | Callable[[], str | Awaitable[str]]
 
 
 class Omit:
-    """The class of `omit`."""
+    """What stands for a parameter or a header that is not sent; `omit` is the one object."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -61,8 +66,7 @@ class Omit:
         return "omit"
 
 
-# Stands for a parameter or a header that is not sent, where None would be sent as null. `Any`, because it
-# may stand in the place of every parameter.
+# None would be sent as null. `Any`, because it may stand in the place of every parameter.
 omit: Final[Any] = Omit()
 NOT_GIVEN: Final[Any] = omit
 NotGiven = Omit
@@ -225,9 +229,10 @@ class Options(NamedTuple):
 
         Raises `DuologueError` for a value that cannot be, `TypeError` for a name that is no option.
         """
-        unknown = sorted(set(given) - set(self._fields))
-        if unknown:
-            raise TypeError(f"{unknown[0]!r} is no option of a client; there are: {', '.join(self._fields)}")
+        check_names(given, (*self._fields, *CARRIERS), "a client")
+        for name in CARRIERS:
+            if name in given:
+                raise TypeError(f"{name} is for a new client: a copy shares the connections of its original.")
         values: dict[str, Any] = {**given}
         if "timeout" in values:
             values["timeout"] = Timeout.of(values["timeout"])

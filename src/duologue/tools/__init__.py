@@ -9,9 +9,9 @@ def weather(city: str, unit: Literal["C", "F"] = "C") -> str:
     \"\"\"
     ...
 
-weather.to_param()                      for the `tools` of a request
-weather.call('{"city": "Oslo", "unit": null}')   what a model wrote: checked, and the function called
-weather("Oslo")                         still the function it was
+weather.to_param()                              # for the `tools` of a request
+weather.call('{"city": "Oslo", "unit": null}')  # what a model wrote: checked, and the function called
+weather("Oslo")                                 # still the function it was
 """
 
 from __future__ import annotations

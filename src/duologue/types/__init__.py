@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .chat.completion_create_params import ResponseFormatJSONObject as ResponseFormatJSONObject
     from .chat.completion_create_params import ResponseFormatJSONSchema as ResponseFormatJSONSchema
     from .chat.completion_create_params import ResponseFormatText as ResponseFormatText
+    from .chat_model import ChatModel as ChatModel
     from .completion_usage import CompletionTokensDetails as CompletionTokensDetails
     from .completion_usage import CompletionUsage as CompletionUsage
     from .completion_usage import PromptTokensDetails as PromptTokensDetails
@@ -32,6 +33,7 @@ else:
                 "ResponseFormatJSONSchema",
                 "ResponseFormatText",
             ),
+            "chat_model": ("ChatModel",),
             "completion_usage": ("CompletionTokensDetails", "CompletionUsage", "PromptTokensDetails"),
             "model": ("Model", "ModelList"),
         },

@@ -44,7 +44,10 @@ _URL = re.compile("location$")  # a header that holds a URL, and that a key in i
 
 
 def _set_up(environ: Mapping[str, str]) -> None:
-    level = _LEVELS.get(environ.get("DUOLOGUE_LOG", "").lower())
+    wanted = environ.get("DUOLOGUE_LOG", "")
+    level = _LEVELS.get(wanted.lower())
+    if wanted and level is None:
+        _log.warning("DUOLOGUE_LOG is %.40r, which is none of its values: %s", wanted, ", ".join(_LEVELS))
     if level is not None:
         logging.basicConfig(format=_FORMAT)  # does nothing where the program has handlers of its own
         logging.getLogger("duologue").setLevel(level)
