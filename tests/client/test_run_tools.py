@@ -532,6 +532,10 @@ class Database:
     name = "db"
 
 
+def look_up(key: str, *, database: Context[Database]) -> str:
+    return key
+
+
 def test_a_tool_is_given_the_context(go: Any) -> None:
     """The object itself; the model does not know of it."""
 
@@ -745,6 +749,7 @@ def wrong() -> Iterator[tuple[dict[str, Any], type[Exception], str]]:
     yield {"tool_timeout": 0}, DuologueError, "tool_timeout must be more than 0"
     yield {"tools": [3]}, TypeError, "tools must be functions"
     yield {"tools": [shout, shout]}, TypeError, "two of the tools are named 'shout'"
+    yield {"tools": [look_up]}, TypeError, "the tool 'look_up' asks for a context"
 
 
 @pytest.mark.parametrize(("params", "kind", "words"), list(wrong()), ids=lambda value: str(value)[:30])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, Typ
 from ..protocol.errors import DuologueError, MaxTurnsError, StreamCancelledError
 from ..protocol.parsing import about
 from ..protocol.turns import Ask, Confirm, RunEvent, RunOutcome, Start, Stop, ToolCallEvent, Turns, Wait
+from ..tools.function import Tool
 from ..types.chat.chat_completion_stream_event import ChatCompletionStreamEvent
 from ..types.chat.parsed_chat_completion import ParsedChatCompletion
 from ..types.completion_usage import CompletionUsage
@@ -69,6 +70,9 @@ def conversation(
         raise DuologueError("tool_timeout must be more than 0 seconds; None is for no limit.")
     callables, given = known_tools(tools)
     names = [_name(tool) for tool in given]
+    for name, tool in callables.items():
+        if settings.context is None and isinstance(tool, Tool) and tool.needs_context:
+            raise TypeError(f"the tool {name!r} asks for a context; hand it to run_tools(context=...)")
     turns: Turns[Any] = Turns(
         params["messages"],
         callables,

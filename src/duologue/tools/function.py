@@ -92,6 +92,11 @@ class Tool(Generic[P, R]):
         return isinstance(get_origin(self.function) or self.function, type)
 
     @property
+    def needs_context(self) -> bool:
+        """Whether its function cannot do without a context."""
+        return self._signature.needs_context
+
+    @property
     def description(self) -> str:
         """What the model is told that it does: as given, else the docstring up to its sections."""
         return self._description if self._description is not None else self._signature.doc.text

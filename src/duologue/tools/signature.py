@@ -30,12 +30,16 @@ Context: TypeAlias = Annotated[C, _FromTheCaller()]
 
 
 class Signature(NamedTuple):
-    """How a function is called: its arguments as a node, and who gets what. `context` is the parameter for it."""
+    """How a function is called: its arguments as a node, and who gets what. `context` is the parameter for it.
+
+    `needs_context` says that None will not do for it.
+    """
 
     arguments: Node
     positional: tuple[str, ...]
     context: str | None
     doc: Docstring
+    needs_context: bool = False
 
 
 def function_name(function: Callable[..., Any]) -> str:
@@ -60,7 +64,7 @@ def signature_of(function: Callable[..., Any], name: str, *, bound: bool) -> Sig
     doc = read_docstring(inspect.getdoc(inner if inspect.isroutine(inner) else type(inner)))
     members: list[Member] = []
     positional: list[str] = []
-    context = None
+    context, needs_context = None, False
     for parameter in _parameters(function, name)[1 if bound else 0 :]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise SchemaError(
@@ -75,13 +79,14 @@ def signature_of(function: Callable[..., Any], name: str, *, bound: bool) -> Sig
             positional.append(parameter.name)
         if _is_context(hint):
             context = parameter.name
+            needs_context = parameter.default is parameter.empty and not _may_be_none(hint)
         else:
             members.append(_member(parameter, hint, doc.parameters))
     arguments = Object(name, dict)
     describer = Describer()
     with ending(name):
         arguments.fill([describer.field(member, name) for member in members])
-    return Signature(arguments, tuple(positional), context, doc)
+    return Signature(arguments, tuple(positional), context, doc, needs_context)
 
 
 def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
@@ -95,6 +100,11 @@ def _is_context(hint: Any) -> bool:
     if get_origin(hint) in (Union, types.UnionType):  # `Context[Database] | None`
         return any(map(_is_context, get_args(hint)))
     return get_origin(hint) is Annotated and any(isinstance(item, _FromTheCaller) for item in get_args(hint))
+
+
+def _may_be_none(hint: Any) -> bool:
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return type(None) in get_args(inner) or inner in (Any, object)
 
 
 def _member(parameter: inspect.Parameter, hint: Any, said: Mapping[str, str]) -> Member:
