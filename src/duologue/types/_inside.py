@@ -13,14 +13,15 @@ __all__ = ["Link", "become", "link", "skipping"]
 
 W = TypeVar("W", bound=WireObject)
 
-# The name of a field that holds response objects, whether in a list, and of which class.
-Link: TypeAlias = tuple[str, bool, type[WireObject]]
+# The name of a field that holds response objects, whether in a list, of which class, and whether it is whole:
+# all its fields are required, so what the strict decoder passed was all there, and need not know its place.
+Link: TypeAlias = tuple[str, bool, type[WireObject], bool]
 
 
 def link(obj: WireObject, raw: bytes, place: Place) -> None:
     """Tell every object below `obj`, which stands at `place`, where in `raw` it stands."""
-    for name, many, _ in _links(type(obj)):
-        value = getattr(obj, name)
+    for name, many, _, whole in _links(type(obj)):
+        value = None if whole else getattr(obj, name)
         if value is None:
             continue
         if many:
@@ -41,7 +42,7 @@ def become(cls: type[W], obj: Any, value: dict[str, Any], raw: bytes | None, pla
         raise ValueError(f"another class than {cls.__name__} stands here")
     obj.__class__ = cls
     obj._wire = Origin(raw, place, value)
-    for name, many, held in _links(cls):
+    for name, many, held, _ in _links(cls):
         inner = value.get(name)
         if inner is None:
             continue
@@ -62,7 +63,7 @@ def skipping(cls: type[WireObject]) -> type[msgspec.Struct]:
     """
     inner: dict[str, Any] = {
         name: list[skipping(held)] if many else skipping(held)  # type: ignore[misc]  # made at run time
-        for name, many, held in _links(cls)
+        for name, many, held, _ in _links(cls)
     }
     default: Any = msgspec.field
     fields = []
@@ -81,17 +82,14 @@ def skipping(cls: type[WireObject]) -> type[msgspec.Struct]:
 
 @functools.cache
 def _links(cls: type[WireObject]) -> tuple[Link, ...]:
-    """The fields of `cls` that hold response objects.
-
-    Classes whose every field is required need no link: what the strict decoder passed was all there.
-    """
+    """The fields of `cls` that hold response objects."""
     links: list[Link] = []
     for field in msgspec.structs.fields(cls):
         for hint in (field.type, *get_args(field.type)):
             many = get_origin(hint) is list
             held = get_args(hint)[0] if many else hint
             if isinstance(held, type) and issubclass(held, WireObject):
-                if not all(inner.required for inner in msgspec.structs.fields(held)):
-                    links.append((field.name, many, held))
+                whole = all(inner.required for inner in msgspec.structs.fields(held))
+                links.append((field.name, many, held, whole))
                 break
     return tuple(links)
