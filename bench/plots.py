@@ -26,6 +26,9 @@ PLOTS: Mapping[str, Plot] = {
     "accumulate, structured": Plot(
         "Cost of a chunk of a structured answer by its length", "chunks in the stream", "CPU"
     ),
+    "structured answer": Plot(
+        "Cost of a token of a structured answer, its value read or not", "tokens in the answer", "CPU"
+    ),
     "client-memory": Plot("Clients: memory by open streams", "open streams", "memory"),
     "server-memory": Plot("Servers: memory by open streams", "open streams", "memory"),
     "client-first-chunk": Plot(
@@ -87,7 +90,7 @@ def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> 
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))  # where decades are few
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-            paths.append(folder / f"{name.replace(', ', '-')}.{form}")
+            paths.append(folder / f"{name.replace(',', '').replace(' ', '-')}.{form}")
             figure.savefig(paths[-1], metadata={"Date": None} if form == "svg" else None)
     return paths
 
