@@ -46,19 +46,19 @@ WHOLE = "".join(f"{number} " for number in range(CHUNKS))
 
 def post(model: str) -> bytes:
     body = json.dumps({"model": model, "stream": True, "messages": [HI]}).encode()
-    head = "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def read_stream(address: tuple[str, int], model: str) -> bytes:
-    """The body of one answer, which ends with its connection."""
+    """The body of one answer, which the chunked coding is left out of."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(post(model))
     received = await reader.read(-1)
     writer.close()
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), received
-    return body
+    return b"".join(body.split(b"\r\n")[1::2])
 
 
 def address_of(url: str) -> tuple[str, int]:
