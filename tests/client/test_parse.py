@@ -235,6 +235,10 @@ def test_a_type_that_cannot_be_asked_for(ask: Ask) -> None:
             ask(create_app(script), response_format=dict[str, int])
         with pytest.raises(TypeError, match="tools must be functions"):
             ask(create_app(script), tools=[3])
+        with pytest.raises(TypeError, match=r"'stream' is no parameter .* stream\(\) gives"):
+            ask(create_app(script), stream=True)
+        with pytest.raises(TypeError, match=r"'temprature' is no parameter .* extra_body"):
+            ask(create_app(script), temprature=1)
     assert script.requests == []
 
 

@@ -23,6 +23,8 @@ _USER_AGENT = f"duologue/{__version__} Python/{platform.python_version()}"
 
 # The parameters that a chat completion may have; `stream` has a place of its own in the signature.
 _PARAMETERS = frozenset(CompletionCreateParamsBase.__annotations__)
+_ELSEWHERE = "what only your server knows goes into extra_body"
+_INSTEAD = {"stream": "stream() gives the answer as it comes"}
 _REQUIRED = ("messages", "model")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -74,9 +76,7 @@ def chat_body(params: Mapping[str, Any], stream: bool | Omit | None, extra: Any)
     """The fields of a chat completion request. Raises `TypeError` for parameters that are missing or unknown."""
     for name in params:
         if name not in _PARAMETERS:
-            raise TypeError(
-                f"create() has no parameter {name!r}; what only your server knows goes into extra_body"
-            )
+            raise TypeError(f"{name!r} is no parameter of this call; {_INSTEAD.get(name, _ELSEWHERE)}")
     given = {**params, "stream": stream, **mapping("extra_body", extra)}
     body = {name: value for name, value in given.items() if not isinstance(value, Omit)}
     for name in _REQUIRED:
