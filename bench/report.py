@@ -186,7 +186,7 @@ def _missed(found: Sequence[Kept], notes: Mapping[str, str]) -> Iterator[str]:
         yield f"**{title}**: {verdict.lower()}. {notes.get(title, UNKNOWN)}\n"
     others = {title: text for title, text in notes.items() if title not in missed}
     if others:
-        yield "### What was tried, and what it gave\n"
+        yield "### Notes on others\n"
     for title, text in others.items():
         yield f"**{title}**: {text}\n"
 

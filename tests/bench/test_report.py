@@ -101,7 +101,7 @@ def test_what_was_measured(kept: list[Kept]) -> None:
 
 def test_notes(kept: list[Kept]) -> None:
     """A note stands where its budget is missed, the others after; a budget that is missed without one says so."""
-    missed, _, tried = report.page(kept, report.notes(NOTES)).partition("### What was tried")
+    missed, _, tried = report.page(kept, report.notes(NOTES)).partition("### Notes on others")
     missed = missed.partition("### Where a budget is missed")[2]
     assert "**decode, unknown fields**: missed by 20%. The dict is made twice." in missed
     assert f"first chunk**: missed by 2 ms. {report.UNKNOWN}" in missed
