@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from duologue.protocol.accumulate import Accumulator
+from duologue.protocol.accumulate import CompletionBuilder
 from duologue.protocol.read import StreamReader
 
 from .bodies import CORPUS, case
@@ -57,7 +57,7 @@ def test_bodies_differ_in_all_that_matters() -> None:
     ("owner", "method", "broken"),
     [
         pytest.param(StreamReader, "close", lambda *_: None, id="no-outcome"),
-        pytest.param(Accumulator, "add", lambda *_: 1 / 0, id="raises"),
+        pytest.param(CompletionBuilder, "add", lambda *_: 1 / 0, id="raises"),
     ],
 )
 def test_what_breaks_is_found(

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duologue.protocol import accumulate as module
-from duologue.protocol.accumulate import Accumulator, accumulate, choice_index, split
+from duologue.protocol.accumulate import CompletionBuilder, accumulate, choice_index, split
 from duologue.protocol.codec import decode_chunk, encode, typed
 from duologue.protocol.errors import APIResponseValidationError
 from duologue.protocol.read import StreamReader
@@ -606,7 +606,7 @@ def test_what_chunks_make_of_choices(chunks, expected):
 def test_no_chunk_is_no_completion():
     """openai-python fails an assertion here [R13]."""
     assert accumulate([]) is None
-    assert Accumulator().completion is None
+    assert CompletionBuilder().completion is None
 
 
 def test_the_role_is_the_assistants_where_no_chunk_says_it():
@@ -615,19 +615,19 @@ def test_the_role_is_the_assistants_where_no_chunk_says_it():
 
 
 def test_the_completion_can_be_had_at_any_moment_and_costs_nothing_later():
-    accumulator = Accumulator()
+    builder = CompletionBuilder()
     for at in range(50):
-        accumulator.add(decode_chunk(json.dumps(delta(content=chr(97 + at % 26))).encode()))
-        completion = accumulator.completion
+        builder.add(decode_chunk(json.dumps(delta(content=chr(97 + at % 26))).encode()))
+        completion = builder.completion
         assert completion is not None
         assert completion.choices[0].message.content == "".join(chr(97 + each % 26) for each in range(at + 1))
 
 
 def test_a_completion_does_not_grow_when_more_chunks_come():
-    accumulator = Accumulator()
-    accumulator.add(decode_chunk(json.dumps(delta(content="a", x=[1])).encode()))
-    before = accumulator.completion
-    accumulator.add(decode_chunk(json.dumps(delta(content="b", x=[2])).encode()))
+    builder = CompletionBuilder()
+    builder.add(decode_chunk(json.dumps(delta(content="a", x=[1])).encode()))
+    before = builder.completion
+    builder.add(decode_chunk(json.dumps(delta(content="b", x=[2])).encode()))
     assert before is not None
     assert before.choices[0].message.content == "a"
     assert before.choices[0].message.model_extra == {"x": [1]}
@@ -891,7 +891,7 @@ odd = st.fixed_dictionaries(
 @given(st.lists(usual | usual | usual | odd, max_size=10), st.integers(0, 10))
 def test_whatever_chunks_come_there_is_a_completion_and_the_quick_way_agrees(values, look):
     """`add` alone, and what a reader does with usual chunks, make the same; looking on the way changes nothing."""
-    quick, slow = StreamReader(dialect="off"), Accumulator()
+    quick, slow = StreamReader(dialect="off"), CompletionBuilder()
     for at, value in enumerate(values):
         data = json.dumps(value).encode()
         try:

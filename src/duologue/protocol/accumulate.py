@@ -30,8 +30,8 @@ from ..types.chat.chat_completion_message import ChatCompletionMessage
 from .codec import typed
 
 __all__ = [
-    "Accumulator",
     "CallFinder",
+    "CompletionBuilder",
     "accumulate",
     "choice_index",
     "is_over",
@@ -247,7 +247,7 @@ class _List(list[Any]):
         return self[:length]
 
 
-class Accumulator:
+class CompletionBuilder:
     """Chunks in, the completion so far out, at any moment."""
 
     def __init__(self) -> None:
@@ -299,10 +299,10 @@ class Accumulator:
 
 def accumulate(chunks: Iterable[ChatCompletionChunk]) -> ChatCompletion | None:
     """The completion that `chunks` make up; None for none."""
-    accumulator = Accumulator()
+    builder = CompletionBuilder()
     for chunk in chunks:
-        accumulator.add(chunk)
-    return accumulator.completion
+        builder.add(chunk)
+    return builder.completion
 
 
 def split(completion: ChatCompletion) -> list[ChatCompletionChunk]:

@@ -21,8 +21,7 @@ from ..types.chat.chat_completion_stream_event import (
     ReasoningDoneEvent,
     RefusalDoneEvent,
 )
-from .accumulate import Accumulator as Whole
-from .accumulate import choice_index, is_over, value_of
+from .accumulate import CompletionBuilder, choice_index, is_over, value_of
 from .codec import loads
 from .errors import APIResponseValidationError
 from .usual import Usual
@@ -45,7 +44,7 @@ CALL_DONE = (FunctionToolCallArgumentsDoneEvent, CustomToolCallInputDoneEvent)
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Accumulator(Whole):
+class Accumulator(CompletionBuilder):
     """Chunks in; the completion so far, and what the last chunk has finished, out.
 
         accumulator = Accumulator()

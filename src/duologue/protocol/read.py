@@ -28,7 +28,7 @@ from typing import Any, Literal
 from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk
 from ..types.completion_usage import CompletionUsage
-from .accumulate import Accumulator, choice_index, is_over, says_something
+from .accumulate import CompletionBuilder, choice_index, is_over, says_something
 from .codec import load, loads, typed
 from .dialect import Asked, Deviation, Dialect, Watch, in_error, says_error
 from .errors import (
@@ -91,13 +91,13 @@ class StreamReader:
         self.last_chunk: ChatCompletionChunk | None = None
         self.request_id: str | None = None
         self._sse = EventDecoder(max_event_bytes=max_event_bytes)
-        self._accumulator = Accumulator() if accumulate else None
+        self._builder = CompletionBuilder() if accumulate else None
         self._asked = asked if asked is not None else Asked(n)
-        self._watch = Watch(self._asked, dialect, self._accumulator)
+        self._watch = Watch(self._asked, dialect, self._builder)
         self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
         self._restless: set[int] = set()  # the choices that went on after they had finished
-        self._usual = Usual(self._accumulator.add_unknown if self._accumulator is not None else None)
+        self._usual = Usual(self._builder.add_unknown if self._builder is not None else None)
         self._usage: CompletionUsage | None = None
         self._events = 0
         self._beginning = bytearray()  # of the body, until there is an event
@@ -108,7 +108,7 @@ class StreamReader:
         """What has come so far; None before the first chunk, and always without `accumulate`."""
         if self._whole is not None:
             return self._whole
-        return self._accumulator.completion if self._accumulator is not None else None
+        return self._builder.completion if self._builder is not None else None
 
     @property
     def deviations(self) -> list[Deviation]:
@@ -235,13 +235,13 @@ class StreamReader:
             elif index not in self._finished:
                 self._open.add(index)
                 if index not in self._usual.takers:
-                    into = self._accumulator
+                    into = self._builder
                     self._usual.expect(index, FORGET if into is None else into.content_of(index))
 
     def _add(self, chunk: ChatCompletionChunk) -> None:
         self.last_chunk = chunk
-        if self._accumulator is not None:
-            self._accumulator.add(chunk)
+        if self._builder is not None:
+            self._builder.add(chunk)
 
     def _read_oddity(self, event: Event) -> ChatCompletionChunk | None:
         """An event that the strict decoder could not read: the end, an error, a keep-alive, or a loose chunk."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from ..accumulate import Accumulator, CallFinder
+from ..accumulate import CallFinder, CompletionBuilder
 from .values import Act, Fix
 
 __all__ = ["Asked", "Seen", "apply", "asked_by", "setting"]
@@ -61,9 +61,9 @@ def asked_by(body: Mapping[str, Any]) -> Asked:
 class Seen:
     """What the chunks so far have said."""
 
-    def __init__(self, asked: Asked, accumulator: Accumulator | None) -> None:
+    def __init__(self, asked: Asked, builder: CompletionBuilder | None) -> None:
         self.asked = asked
-        self._accumulator = accumulator
+        self._builder = builder
         self.identity: dict[str, Any] = {}
         self.begun: set[int] = set()
         self.roles: set[int] = set()
@@ -75,7 +75,7 @@ class Seen:
 
     def arguments(self, choice: int, call: int, at_most: int) -> str | None:
         """Those of a tool call so far; None where nobody keeps them, or they are longer than `at_most`."""
-        return self._accumulator.arguments(choice, call, at_most) if self._accumulator is not None else None
+        return self._builder.arguments(choice, call, at_most) if self._builder is not None else None
 
 
 def apply(checks: Mapping[str, Callable[[T, Seen], Fix | None]], part: T, seen: Seen, act: Act) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from ...types.chat.chat_completion import ChatCompletion
 from ...types.chat.chat_completion_chunk import ChatCompletionChunk
-from ..accumulate import Accumulator
+from ..accumulate import CompletionBuilder
 from ..codec import decode_completion
 from ..errors import APIResponseValidationError
 from .chunks import in_chunk, in_head
@@ -24,15 +24,15 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 class Watch:
     """What was met in one answer. `broken` is the first deviation that a strict reader does not let pass.
 
-    `accumulator` has what has come of a stream, where somebody keeps it.
+    `builder` has what has come of a stream, where somebody keeps it.
     """
 
-    def __init__(self, asked: Asked, dialect: Dialect, accumulator: Accumulator | None = None) -> None:
+    def __init__(self, asked: Asked, dialect: Dialect, builder: CompletionBuilder | None = None) -> None:
         self.asked = asked
         self.event = 0  # the number of the event that is looked at
         self.deviations: list[Deviation] = []
         self.broken: Deviation | None = None
-        self._seen = Seen(asked, accumulator)
+        self._seen = Seen(asked, builder)
         self._met: set[str] = set()
         self._repairs = dialect == "repair"
         self._strict = dialect == "strict"
