@@ -59,6 +59,8 @@ def blocking(client: Client, streamed: bool) -> None:
     )
     create(model="m", messages=messages, temperature=omit, top_p=None, timeout=None)
     create(model="m", messages=messages, timeout=3, extra_body={"top_k": 1}, extra_headers={"x": None})
+    create(model="m", messages=messages, timeout="3")  # type: ignore[call-overload]
+    create(model="m", messages=messages, extra_header={})  # type: ignore[call-overload]
     create(model="m", messages=[{"role": "user", "content": "Hi"}, user_message("again")])
     answer = create(model="m", messages=messages)
     create(model="m", messages=[*messages, answer.choices[0].message])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .bulk import AsyncRequests, AsyncResults
     from .call import Call, Plan
     from .events import AsyncChatCompletionStreamManager
+    from .params import CommonParams, CreateParams
     from .parsing import ToolLike
     from .raw import AsyncRawCompletions, AsyncStreamedCompletions
     from .stream import AsyncStream
@@ -175,11 +176,7 @@ class AsyncCompletions:
         self,
         *,
         stream: Literal[False] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> ChatCompletion: ...
 
     @overload
@@ -187,11 +184,7 @@ class AsyncCompletions:
         self,
         *,
         stream: Literal[True],
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> AsyncStream[ChatCompletionChunk]: ...
 
     @overload
@@ -199,11 +192,7 @@ class AsyncCompletions:
         self,
         *,
         stream: bool | None,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
 
     async def create(
@@ -244,11 +233,7 @@ class AsyncCompletions:
         *,
         response_format: type[T] | TypedFormat[T],
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -257,11 +242,7 @@ class AsyncCompletions:
         *,
         tools: Iterable[ToolLike],
         response_format: None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[None]: ...
 
     @overload
@@ -270,11 +251,7 @@ class AsyncCompletions:
         *,
         response_format: Any,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[Any]: ...
 
     async def parse(
@@ -324,11 +301,7 @@ class AsyncCompletions:
         *,
         response_format: type[T] | TypedFormat[T],
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncChatCompletionStreamManager[T]: ...
 
     @overload
@@ -337,11 +310,7 @@ class AsyncCompletions:
         *,
         response_format: None = ...,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncChatCompletionStreamManager[None]: ...
 
     @overload
@@ -350,11 +319,7 @@ class AsyncCompletions:
         *,
         response_format: Any,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncChatCompletionStreamManager[Any]: ...
 
     def stream(
@@ -410,11 +375,7 @@ class AsyncCompletions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncToolRun[T]: ...
 
     @overload
@@ -431,11 +392,7 @@ class AsyncCompletions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncToolRun[None]: ...
 
     @overload
@@ -452,11 +409,7 @@ class AsyncCompletions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> AsyncToolRun[Any]: ...
 
     def run_tools(

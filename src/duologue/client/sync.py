@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .bulk import Requests, Results
     from .call import Call, Plan
     from .events import ChatCompletionStreamManager
+    from .params import CommonParams, CreateParams
     from .parsing import ToolLike
     from .raw import RawCompletions, StreamedCompletions
     from .stream import Stream
@@ -173,11 +174,7 @@ class Completions:
         self,
         *,
         stream: Literal[False] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> ChatCompletion: ...
 
     @overload
@@ -185,11 +182,7 @@ class Completions:
         self,
         *,
         stream: Literal[True],
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> Stream[ChatCompletionChunk]: ...
 
     @overload
@@ -197,11 +190,7 @@ class Completions:
         self,
         *,
         stream: bool | None,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCreateParamsBase],
+        **params: Unpack[CreateParams],
     ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
 
     def create(
@@ -242,11 +231,7 @@ class Completions:
         *,
         response_format: type[T] | TypedFormat[T],
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -255,11 +240,7 @@ class Completions:
         *,
         tools: Iterable[ToolLike],
         response_format: None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[None]: ...
 
     @overload
@@ -268,11 +249,7 @@ class Completions:
         *,
         response_format: Any,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ParsedChatCompletion[Any]: ...
 
     def parse(
@@ -322,11 +299,7 @@ class Completions:
         *,
         response_format: type[T] | TypedFormat[T],
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ChatCompletionStreamManager[T]: ...
 
     @overload
@@ -335,11 +308,7 @@ class Completions:
         *,
         response_format: None = ...,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ChatCompletionStreamManager[None]: ...
 
     @overload
@@ -348,11 +317,7 @@ class Completions:
         *,
         response_format: Any,
         tools: Iterable[ToolLike] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ChatCompletionStreamManager[Any]: ...
 
     def stream(
@@ -408,11 +373,7 @@ class Completions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ToolRun[T]: ...
 
     @overload
@@ -429,11 +390,7 @@ class Completions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ToolRun[None]: ...
 
     @overload
@@ -450,11 +407,7 @@ class Completions:
         tool_timeout: float | None = ...,
         max_parallel: int = ...,
         on_tool_error: Callable[[ToolCallEvent, Exception], str] | None = ...,
-        extra_headers: Mapping[str, str | None] | None = ...,
-        extra_query: Mapping[str, object] | None = ...,
-        extra_body: Mapping[str, Any] | None = ...,
-        timeout: float | Timeout | None = ...,
-        **params: Unpack[CompletionCommonParams],
+        **params: Unpack[CommonParams],
     ) -> ToolRun[Any]: ...
 
     def run_tools(
