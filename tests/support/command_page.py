@@ -19,7 +19,8 @@ HEAD = """\
 What `duologue COMMAND --help` says, on one page, which is made from it. `python -m duologue` is the same command.
 
 What goes wrong is one line on standard error, and exit status 1; wrong usage is status 2, and Ctrl-C 130. A server
-that Ctrl-C stops has done what it should: 0. An error in the module of a `module:attribute` is shown by its traceback.
+that Ctrl-C stops has done what it should: 0. An error in the module of a `module:attribute` is shown by its
+traceback.
 """
 
 
