@@ -87,10 +87,12 @@ def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
 
 
 def write(suites: Iterable[str], folder: Path = RESULTS) -> None:
-    """Write the page and its plots from the results that are there. Raises `SystemExit` for scaled ones."""
+    """Write the page and its plots from the results that are there. Raises `SystemExit` for none, or scaled ones."""
     from . import plots
 
     found = kept(suites, folder)
+    if not found:
+        raise SystemExit(f"There are no results in {folder}: measure first.")
     if scaled := [each.suite for each in found if each.scale != 1]:
         raise SystemExit(f"These results are of a part of the work, and no page is made of them: {scaled}")
     paths = plots.draw([comparison for each in found for comparison in each.comparisons], PLOTS)

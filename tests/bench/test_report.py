@@ -110,10 +110,12 @@ def test_notes(kept: list[Kept]) -> None:
 
 
 def test_parts_of_the_work_make_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results of a tried scale are refused before anything is written."""
+    """Results of a tried scale, or none, are refused before anything is written."""
     scaled = json.loads((RESULTS / "decode.json").read_text("utf-8")) | {"scale": 0.02}
     (tmp_path / "decode.json").write_text(json.dumps(scaled), "utf-8")
     monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
+    with pytest.raises(SystemExit, match="no results"):
+        report.write(SUITES, tmp_path / "nowhere")
     with pytest.raises(SystemExit, match="decode"):
         report.write(SUITES, tmp_path)
     assert not (tmp_path / "page.md").exists()
