@@ -87,7 +87,7 @@ def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
 
 
 def write(suites: Iterable[str], folder: Path = RESULTS) -> None:
-    """Write the page and its plots from the results that are there. Raises `SystemExit` for none, or scaled ones."""
+    """Write the page and its plots from the results that are there. `SystemExit` for none, or scaled ones."""
     from . import plots
 
     found = kept(suites, folder)
