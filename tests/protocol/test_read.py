@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import json
 import pickle
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from duologue.protocol.accumulate import accumulate
@@ -792,6 +793,94 @@ def test_chunks_with_unknown_fields_read_in_a_row_as_each_alone(parts):
     assert completion is not None
     assert whole is not None
     assert completion.to_dict() == whole.to_dict()
+
+
+def called(index: int | None = 0, *, of: int = 0, **function: Any) -> dict[str, Any]:
+    """A choice with a part of a tool call."""
+    identity = {name: function.pop(name) for name in ("id", "type") if name in function}
+    number = {} if index is None else {"index": index}
+    return {"index": of, "delta": {"tool_calls": [{**number, **identity, "function": function}]}}
+
+
+def thought(
+    text: str | None, *, of: int = 0, name: str = "reasoning_content", **delta: Any
+) -> dict[str, Any]:
+    """A choice with some reasoning."""
+    return {"index": of, "delta": {name: text, **delta}}
+
+
+CHOICES = [
+    *(thought("a"), thought("b"), thought("c", content=None), thought("d", of=1), thought("e", content="f")),
+    *(
+        thought(""),
+        thought("g", name="reasoning"),
+        thought(None, content="h"),
+        thought("i", role="assistant"),
+    ),
+    *(
+        called(id="c1", name="find", arguments=""),
+        called(arguments='{"a'),
+        called(arguments='":'),
+        called(arguments="1"),
+    ),
+    *(
+        called(arguments="}"),
+        called(arguments='{"a":1}'),
+        called(arguments='"{\\"a\\":1}"'),
+        called(arguments="{}"),
+    ),
+    *(called(1, id="c2", name="look", arguments="{"), called(1, arguments=" "), called(1, arguments='"b"')),
+    *(called(0, id="c3", name="seek", arguments="{"), called(None, arguments='"x"'), called(arguments=None)),
+    *(called(of=1, id="d1", name="find", arguments="{"), called(of=1, arguments="2"), called(name="find")),
+    {"index": 0, "delta": {}, "finish_reason": "tool_calls"},
+    {"index": 0, "delta": {"tool_calls": [{"index": 0, "custom": {"input": "x"}}]}},
+    {"index": 0, "delta": {"tool_calls": [*called(arguments="3")["delta"]["tool_calls"]] * 2}},
+    {"index": 0, "delta": thought("j")["delta"], "logprobs": {"content": [], "refusal": None}},
+]
+
+
+# A server that numbers every call 0: the second is known to be another by the end of the first.
+SHARED = [
+    called(id="c1", name="find", arguments="{"),
+    *(called(arguments=text) for text in ('"a":', "1", "}")),
+    called(id="c2", name="find", arguments="{"),
+    *(called(arguments=text) for text in ('"b":', "2", "}")),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from(CHOICES), max_size=30),
+    st.sampled_from(["repair", "off", "strict"]),
+    st.booleans(),
+)
+@example(SHARED, "repair", True)
+@example(SHARED, "off", True)
+@example(SHARED, "repair", False)
+def test_thoughts_and_arguments_that_go_on_read_as_those_in_chunks_that_are_all_new(choices, dialect, keep):
+    """Where the head changes with each chunk, each is looked at; where it does not, most are told at a glance."""
+    tiers = itertools.cycle(["default", "flex"])
+    plain = [frame({**HEAD, "choices": [choice]}) for choice in choices]
+    anew = [frame({**HEAD, "service_tier": next(tiers), "choices": [choice]}) for choice in choices]
+    quick, slow = (StreamReader(n=2, dialect=dialect, accumulate=keep) for _ in range(2))
+    chunks = [chunk for data in plain for chunk in quick.feed(data)]
+    others = [chunk for data in anew for chunk in slow.feed(data)]
+    assert [chunk.to_dict()["choices"] for chunk in chunks] == [
+        chunk.to_dict()["choices"] for chunk in others
+    ]
+    for chunk, data in zip(chunks, plain, strict=False):
+        assert chunk.wire.raw == data[6:-2]
+        for call in chunk.choices[0].delta.tool_calls or ():
+            assert call.function is None or call.function.wire.has("arguments") == (
+                b'"arguments"' in call.wire.raw
+            )
+    quick.close()
+    slow.close()
+    assert quick.outcome == slow.outcome
+    assert quick.deviations == slow.deviations
+    if (completion := quick.completion) is not None and (other := slow.completion) is not None:
+        assert completion.choices == other.choices
+    assert (quick.completion is None) == (slow.completion is None)
 
 
 DEEP: Any = functools.reduce(lambda inner, _: [inner], range(MAX_NESTING), 1)

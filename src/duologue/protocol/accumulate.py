@@ -32,6 +32,7 @@ from .codec import typed
 __all__ = [
     "CallFinder",
     "CompletionBuilder",
+    "Take",
     "accumulate",
     "choice_index",
     "is_over",
@@ -58,6 +59,9 @@ JOIN, NAME, ONCE, LAST, EXTEND, DROP = Rule
 # A name that is longer grows no more.
 MAX_NAME_CHARACTERS = 1024
 
+
+# Takes some more of a text.
+Take = Callable[[str], object]
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -117,13 +121,22 @@ class CallFinder:
         self._learn(call, key)
         return key
 
+    def is_at(self, index: int) -> bool:
+        """Whether a part with this index and nothing but arguments belongs to the call of that number."""
+        return index not in self._moved
+
+    def goes_on(self, key: int, text: str) -> None:
+        """The arguments of a call go on with `text`."""
+        if text := text.strip():
+            self._ends[key] = self._ends.get(key, text)[0] + text[-1]
+
     def _learn(self, call: ChoiceDeltaToolCall, key: int) -> None:
         if name := _name_of(call):
             self._names[key] = joined_name(self._names.get(key), name)
         function, custom = call.function, call.custom
         text = function.arguments if function is not None else custom.input if custom is not None else None
-        if text and (text := text.strip()):
-            self._ends[key] = self._ends.get(key, text)[0] + text[-1]
+        if text:
+            self.goes_on(key, text)
 
     def _is_another(self, call: ChoiceDeltaToolCall, key: int) -> bool:
         name = _name_of(call)
@@ -154,12 +167,12 @@ class _ToolCalls(_Objects):
 
     def __init__(self) -> None:
         self.found: list[int] = []
-        self._finder = CallFinder()
+        self.finder = CallFinder()
 
     def find(self, item: Any, position: int, count: int) -> int:
         if not position:
             self.found = []
-        key = self._finder.find(cast("ChoiceDeltaToolCall", item), position, count)
+        key = self.finder.find(cast("ChoiceDeltaToolCall", item), position, count)
         self.found.append(key)
         return key
 
@@ -265,10 +278,27 @@ class CompletionBuilder:
             for name, value in unknown_fields(obj).items():
                 _apply_unknown(into, name, value)
 
-    def content_of(self, index: int) -> Callable[[str], object] | None:
+    def content_of(self, index: int) -> Take | None:
         """What takes more content of a choice, for chunks that bring nothing else; None before its first."""
-        texts = self._state["choices"][index].get("delta", _NOTHING).get("content")
+        return self.text_of(index, "content")
+
+    def text_of(self, index: int, name: str) -> Take | None:
+        """The same for any text of a choice, by its name in the delta."""
+        texts = self._state["choices"][index].get("delta", _NOTHING).get(name)
         return None if texts is None else texts.append
+
+    def arguments_of(self, index: int, call: int) -> Take | None:
+        """The same for the arguments of a tool call, by the index that its parts have."""
+        calls = self._state["choices"][index]["delta"]["tool_calls"]
+        texts = calls.get(call, _NOTHING).get("function", _NOTHING).get("arguments")
+        if texts is None or not calls.finder.is_at(call):
+            return None
+
+        def take(text: str) -> None:
+            texts.append(text)
+            calls.finder.goes_on(call, text)
+
+        return take
 
     def arguments(self, choice: int, call: int, at_most: int) -> str | None:
         """The arguments so far of a tool call; None where there are none, or more than `at_most` characters.

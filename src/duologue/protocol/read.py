@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..types.chat.chat_completion import ChatCompletion
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk
+from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice
 from ..types.completion_usage import CompletionUsage
-from .accumulate import CompletionBuilder, choice_index, is_over, says_something
+from .accumulate import CompletionBuilder, Take, choice_index, is_over, says_something
 from .codec import load, loads, typed
 from .dialect import Asked, Deviation, Dialect, Watch, in_error, says_error
 from .errors import (
@@ -223,6 +223,7 @@ class StreamReader:
         if chunk.usage is not None:
             self._usage = chunk.usage
         self._add(chunk)
+        self._usual.forget()
         for position, choice in enumerate(chunk.choices):
             index = choice_index(choice, position)
             if index in self._finished and says_something(choice.delta):
@@ -237,6 +238,23 @@ class StreamReader:
                 if index not in self._usual.takers:
                     into = self._builder
                     self._usual.expect(index, FORGET if into is None else into.content_of(index))
+                if len(chunk.choices) == 1:
+                    self._follow(chunk, choice, index)
+
+    def _follow(self, chunk: ChatCompletionChunk, choice: Choice, index: int) -> None:
+        """Where a choice has thoughts or the arguments of a call, more of them are expected."""
+        delta, into = choice.delta, self._builder
+        calls = delta.tool_calls
+        if not calls:
+            for name in ("reasoning_content", "reasoning"):
+                if getattr(delta, name):
+                    take = FORGET if into is None else into.text_of(index, name)
+                    self._usual.follow(chunk, name, take)
+        elif len(calls) == 1 and calls[0].function is not None:
+            call: int | None = calls[0].index
+            if call is not None and (heard := self._watch.arguments_of(index, call)) is not None:
+                take = FORGET if into is None else into.arguments_of(index, call)
+                self._usual.follow(chunk, "arguments", None if take is None else _both(heard, take))
 
     def _add(self, chunk: ChatCompletionChunk) -> None:
         self.last_chunk = chunk
@@ -353,3 +371,11 @@ class StreamReader:
         if error is not None and self.outcome is None:
             self._fail(error, raw)
         return error is not None
+
+
+def _both(first: Take, second: Take) -> Take:
+    def take(text: str) -> None:
+        first(text)
+        second(text)
+
+    return take

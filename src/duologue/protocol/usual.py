@@ -7,20 +7,26 @@ makes reading a stream cheap; whatever is new in a chunk makes the comparison fa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..types._inside import link, skipping
 from ..types._wire import Origin, may_have_unknown
-from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta
+from ..types.chat.chat_completion_chunk import (
+    ChatCompletionChunk,
+    Choice,
+    ChoiceDelta,
+    ChoiceDeltaToolCall,
+    ChoiceDeltaToolCallFunction,
+)
+from .accumulate import Take
 from .codec import ODD, decode_fast, may_be_deep
+from .dialect import may_repeat
 
-__all__ = ["FORGET", "Take", "Usual"]
-
-Take = Callable[[str], object]
+__all__ = ["FORGET", "Usual"]
 
 # Takes the content of a stream that is not accumulated.
 FORGET: Take = deque[str](maxlen=0).append
@@ -36,10 +42,47 @@ ODD_RUN = 15
 _NONE: Any = float("nan")
 
 
+def _itself(delta: ChoiceDelta) -> Any:
+    return delta
+
+
+def _function(delta: ChoiceDelta) -> Any:
+    calls = delta.tool_calls
+    return calls[0].function if calls and len(calls) == 1 else None
+
+
+# The texts besides content that go on for long, and the object in a delta that holds each.
+_HOLDERS: Mapping[str, Callable[[ChoiceDelta], Any]] = {
+    "reasoning_content": _itself,
+    "reasoning": _itself,
+    "arguments": _function,
+}
+
+
+class _Pattern(NamedTuple):
+    """What a chunk looks like that has some more of one of these texts, which stands in `held`."""
+
+    chunk: ChatCompletionChunk
+    held: Any
+    name: str
+    take: Take
+
+
 class Usual:
     """What the next usual chunk looks like, and what takes its content; `unknown` takes its unknown fields."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_head", "_obfuscated", "_odd", "_take", "_unknown", "takers")
+    __slots__ = (
+        "_choice",
+        "_chunk",
+        "_delta",
+        "_head",
+        "_obfuscated",
+        "_odd",
+        "_pattern",
+        "_take",
+        "_unknown",
+        "takers",
+    )
 
     def __init__(self, unknown: Callable[[ChatCompletionChunk], object] | None = None) -> None:
         self._delta = ChoiceDelta()
@@ -49,6 +92,7 @@ class Usual:
         self._head = _head_of(self._chunk)
         self._obfuscated = False  # padding that is another in each chunk
         self._odd = 0  # how many more chunks are expected to have unknown fields
+        self._pattern: _Pattern | None = None  # where the last chunk had no content, but another text
         self._take: Take = FORGET
         self._unknown = unknown
 
@@ -78,6 +122,8 @@ class Usual:
                 if chunk == self._chunk or self._is_of_another(choice, chunk):
                     self._take(content)
                     return chunk, True
+            elif self._pattern is not None and self._goes_on(self._pattern, chunk, data):
+                return chunk, True
         link(chunk, data, ())
         return chunk, False
 
@@ -100,6 +146,25 @@ class Usual:
             obj.__class__ = cls
             obj._wire = Origin(data, cls._home, own)
         return (chunk, True) if self.takes(chunk) else (None, False)
+
+    def _goes_on(self, pattern: _Pattern, chunk: ChatCompletionChunk, data: bytes) -> bool:
+        """Whether a chunk without content has more of the text that the last one had; then it is taken."""
+        delta = chunk.choices[0].delta
+        held = _HOLDERS[pattern.name](delta)
+        text = None if held is None else getattr(held, pattern.name)
+        if not text:
+            return False
+        setattr(pattern.held, pattern.name, text)
+        if self._obfuscated:
+            pattern.chunk.obfuscation = chunk.obfuscation
+        if chunk != pattern.chunk:
+            return False
+        if delta.tool_calls:
+            if may_repeat(text):
+                return False
+            delta.tool_calls[0]._wire = held._wire = data
+        pattern.take(text)
+        return True
 
     def takes(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk is usual but for unknown fields, and so taken."""
@@ -129,6 +194,22 @@ class Usual:
             self.takers[index] = take
         elif self.takers.pop(index, None) is not None and index == self._choice.index:
             self._choice.index = _NONE
+
+    def follow(self, chunk: ChatCompletionChunk, name: str, take: Take | None) -> None:
+        """More of the text of this name is expected, alone in a chunk with this head; `take` takes it."""
+        choice = chunk.choices[0]
+        delta = ChoiceDelta()
+        if name == "arguments" and choice.delta.tool_calls:
+            index = choice.delta.tool_calls[0].index
+            delta.tool_calls = [ChoiceDeltaToolCall(index=index, function=ChoiceDeltaToolCallFunction())]
+        like = ChatCompletionChunk(choices=[Choice(index=choice.index, delta=delta)])
+        for field in _HEAD:
+            setattr(like, field, getattr(chunk, field))
+        self._pattern = None if take is None else _Pattern(like, _HOLDERS[name](delta), name, take)
+
+    def forget(self) -> None:
+        """Nothing but content is expected."""
+        self._pattern = None
 
     def is_new(self, chunk: ChatCompletionChunk) -> bool:
         """Whether the head of a chunk is another than it was, or padded for the first time."""

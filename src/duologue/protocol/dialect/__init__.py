@@ -16,6 +16,7 @@ JSON values before they are typed, `chunks` the chunks of a stream, `wholes` who
 
 from __future__ import annotations
 
+from .calls import may_repeat
 from .context import Asked, asked_by
 from .rules import RULES, Deviation, Rule
 from .values import in_error, says_error
@@ -31,5 +32,6 @@ __all__ = [
     "Watch",
     "asked_by",
     "in_error",
+    "may_repeat",
     "says_error",
 ]

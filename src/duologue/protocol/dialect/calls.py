@@ -11,7 +11,7 @@ from ..accumulate import CallFinder, joined_name
 from .context import Seen, apply, setting
 from .values import LEAVE, Act, Fix
 
-__all__ = ["in_calls"]
+__all__ = ["in_calls", "may_repeat"]
 
 
 class _CallAt(NamedTuple):
@@ -45,17 +45,23 @@ def in_calls(choice: Choice, index: int, seen: Seen, act: Act) -> None:
                 apply(_NAME, call, seen, act)
                 if name:
                     seen.names[index, key] = joined_name(seen.names.get((index, key)), name)
-            if function.arguments and function.arguments[-1] in _ENDS:
+            if function.arguments and may_repeat(function.arguments):
                 apply(_ARGUMENTS, call, seen, act)
 
 
 def _goes_on(function: ChoiceDeltaToolCallFunction) -> bool:
     """Whether this is nothing but some more of the arguments, and no end of them."""
     text = function.arguments
-    return function.name is None and (not text or text[-1] not in _ENDS)
+    return function.name is None and not (text and may_repeat(text))
 
 
-_ENDS = '}"'  # what repeated arguments end with
+def may_repeat(text: str) -> bool:
+    """Whether a part of arguments looks like whole ones: an object, or one that was encoded twice."""
+    first, last = text[0], text[-1]
+    return (first == "{" and last == "}") or (first == last == '"' and len(text) >= _SHORTEST_TWICE)
+
+
+_SHORTEST_TWICE = len('"{}"')
 
 
 def _call_unnumbered(at: _CallAt, _seen: Seen) -> Fix | None:
@@ -91,7 +97,7 @@ def _name_pieces(at: _CallAt, seen: Seen) -> Fix | None:
 def _arguments_again(at: _CallAt, seen: Seen) -> Fix | None:
     """The text so far once more, whole; or at the end a whole that begins with it."""
     text = at.call.function.arguments if at.call.function is not None else None
-    if not text or text[0] != "{" or text[-1] != "}":
+    if not text or text[0] != "{":
         return None
     said = seen.arguments(at.choice, at.key, len(text))
     if not said or not text.startswith(said) or not _is_object(text):
@@ -102,7 +108,7 @@ def _arguments_again(at: _CallAt, seen: Seen) -> Fix | None:
 
 def _arguments_twice(at: _CallAt, seen: Seen) -> Fix | None:
     text = at.call.function.arguments if at.call.function is not None else None
-    if not text or text[0] != '"' or text[-1] != '"':
+    if not text or text[0] != '"':
         return None
     said = seen.arguments(at.choice, at.key, len(text))
     if not said or not _is_object(said) or _json(text) != said:

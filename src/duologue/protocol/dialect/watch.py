@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, get_args
 
 from ...types.chat.chat_completion import ChatCompletion
 from ...types.chat.chat_completion_chunk import ChatCompletionChunk
-from ..accumulate import CompletionBuilder
+from ..accumulate import CompletionBuilder, Take
 from ..codec import decode_completion
 from ..errors import APIResponseValidationError
 from .chunks import in_chunk, in_head
@@ -61,6 +62,13 @@ class Watch:
         if new_head:
             in_head(chunk, self._seen, self._act)
         in_chunk(chunk, self._seen, self._act)
+
+    def arguments_of(self, choice: int, call: int) -> Take | None:
+        """What is told more of the arguments of a call, where nothing else is to be seen; None where it may be."""
+        finder = self._seen.calls.get(choice)
+        if finder is None or not finder.is_at(call):
+            return None
+        return functools.partial(finder.goes_on, call)
 
     def content(self, completion: ChatCompletion) -> None:
         """Look at what a whole completion says."""
