@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionChunk as PeerChunk
 from duologue.protocol.read import StreamReader
 from duologue.types.chat.chat_completion_chunk import ChatCompletionChunk
 
-from .material import frames
+from .material import frames, frames_of
 from .rounds import Comparison, Measure, compare
 
 __all__ = ["run"]
@@ -26,40 +26,33 @@ ROUNDS = 15  # each takes half a second
 
 
 def run() -> list[Comparison]:
-    """Known fields, then a field that nobody knows in each chunk."""
-    known = frames(COUNT)
-    unknown = frames(COUNT, provider="someone", timings={"predicted_ms": 12.5})
+    """Text, text with a field that nobody knows in each chunk, then what else streams for long."""
     bare = msgspec.json.Decoder(ChatCompletionChunk).decode
+    unknown = frames(COUNT, provider="someone", timings={"predicted_ms": 12.5})
     return [
-        compare(
-            "decode, known fields",
-            "µs per chunk",
-            {
-                "duologue": _timed(_read, known),
-                "duologue, accumulating": _timed(_accumulate, known),
-                "openai": _timed(_peer, known),
-                **_bare(known, bare),
-            },
-            ours="duologue",
-            peer="openai",
-            floor="msgspec alone",
-            rounds=ROUNDS,
-        ),
-        compare(
-            "decode, unknown fields",
-            "µs per chunk",
-            {
-                "duologue": _timed(_read, unknown),
-                "duologue, accumulating": _timed(_accumulate, unknown),
-                "openai": _timed(_peer, unknown),
-                **_bare(unknown, msgspec.json.decode),
-            },
-            ours="duologue",
-            peer="openai",
-            floor="msgspec alone",
-            rounds=ROUNDS,
-        ),
+        _beside_peers("known fields", frames(COUNT), bare),
+        _beside_peers("unknown fields", unknown, msgspec.json.decode),
+        _beside_peers("arguments of a tool call", frames_of("tools", COUNT), bare),
+        _beside_peers("thoughts", frames_of("thoughts", COUNT), bare),
+        _beside_peers("log probabilities", frames_of("logprobs", COUNT), bare),
     ]
+
+
+def _beside_peers(what: str, events: list[bytes], typed: Callable[[bytes], object]) -> Comparison:
+    return compare(
+        f"decode, {what}",
+        "µs per chunk",
+        {
+            "duologue": _timed(_read, events),
+            "duologue, accumulating": _timed(_accumulate, events),
+            "openai": _timed(_peer, events),
+            **_bare(events, typed),
+        },
+        ours="duologue",
+        peer="openai",
+        floor="msgspec alone",
+        rounds=ROUNDS,
+    )
 
 
 def _bare(events: list[bytes], typed: Callable[[bytes], object]) -> dict[str, Measure]:

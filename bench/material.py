@@ -38,7 +38,7 @@ def frames(count: int, **unknown: Any) -> list[bytes]:
 def frames_of(shape: str, count: int) -> list[bytes]:
     """A stream of `count` chunks of one of `SHAPES`, with its first and last chunks and `[DONE]`."""
     choices = range(CHOICES if shape == "n4" else 1)
-    begin = chunk({"role": "assistant", "content": "" if shape != "tools" else None})
+    begin = chunk({"role": "assistant", "content": None if shape in ("tools", "thoughts") else ""})
     end = chunk({}, "tool_calls" if shape == "tools" else "stop")
     chunks = [_at(begin, index) for index in choices]
     chunks += [SHAPES[shape](at) for at in range(count)]
@@ -88,6 +88,10 @@ def _called(at: int) -> dict[str, Any]:
     return chunk({"tool_calls": [{"index": 0, **named, "function": function}]})
 
 
+def _thought(at: int) -> dict[str, Any]:
+    return chunk({"content": None, "reasoning_content": word(at)})
+
+
 # The items of an array of numbers: a structured answer that can be as long as one likes.
 def _item(at: int) -> dict[str, Any]:
     return chunk({"content": f"{at % 10}," if at else '{"items":['})
@@ -101,6 +105,7 @@ def _at(whole: dict[str, Any], index: int) -> dict[str, Any]:
 SHAPES: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "content": _text,
     "tools": _called,
+    "thoughts": _thought,
     "logprobs": _scored,
     "n4": lambda at: _at(_text(at), at % CHOICES),
     "items": _item,

@@ -166,7 +166,7 @@ class AssistantAudio(Checked):
     id: str
 
 
-# That of a tool which may not be offered any more; the API takes none that is empty; its schema says nothing of it.
+# That of a tool which may not be offered any more; the API takes none that is empty.
 CalledName: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
