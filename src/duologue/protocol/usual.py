@@ -151,8 +151,7 @@ class Usual:
         """Whether a chunk without content has more of the text that the last one had; then it is taken."""
         delta = chunk.choices[0].delta
         held = _HOLDERS[pattern.name](delta)
-        text = None if held is None else getattr(held, pattern.name)
-        if not text:
+        if held is None or not (text := getattr(held, pattern.name)):
             return False
         setattr(pattern.held, pattern.name, text)
         if self._obfuscated:
