@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["__version__", "path"]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 
 def path() -> Path:
