@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
+import os
+import socket
 import ssl
+import struct
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -194,3 +199,34 @@ def test_a_proxy_that_is_not_there(kind: str, scheme: str) -> None:
     with pytest.raises(APIConnectionError, match=r"by way of the proxy 127\.0\.0\.1:1\)") as raised:
         create(kind, f"{scheme}://h.example/v1", None, max_retries=0, proxy=proxy)
     assert password not in "".join(traceback.format_exception(raised.value))
+
+
+class Slow(ssl.SSLContext):
+    """Begins a handshake so late that the server has left."""
+
+    def wrap_bio(self, *args: Any, **more: Any) -> ssl.SSLObject:
+        time.sleep(0.05)
+        return super().wrap_bio(*args, **more)
+
+
+def test_a_reset_before_the_handshake_closes_nothing_else(authority: Authority) -> None:
+    """Whoever gets the number of such a socket keeps it, when what is left of the socket is collected."""
+
+    def reset(sock: socket.socket) -> None:
+        time.sleep(0.01)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def ask(url: str) -> None:
+        context = Slow(ssl.PROTOCOL_TLS_CLIENT)
+        async with AsyncClient(ssl_context=context, base_url=url, api_key="k", max_retries=0) as client:
+            for _ in range(3):
+                with pytest.raises(APIConnectionError):
+                    await client.chat.completions.create(**ASK)
+
+    with WireServer(greet=reset, tls=authority.server("127.0.0.1")) as server:
+        asyncio.run(ask(server.url))
+        others = [socket.socket() for _ in range(20)]
+        gc.collect()
+        for other in others:
+            os.fstat(other.fileno())
+            other.close()

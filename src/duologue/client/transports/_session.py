@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from typing import Any, Self
@@ -40,6 +41,7 @@ async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.
     memory = memoryview(bytearray(READ_BYTES))
     factory: Any = functools.partial(_Protocol, memory, loop=asyncio.get_running_loop())
     connector._factory = factory
+    connector._socket_factory = lambda address: _Socket(*address[:3])  # a parameter only since aiohttp 3.12
     async with aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,
@@ -50,6 +52,22 @@ async def life_of_session(tls: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.
     ) as session:
         session._retry_connection = False  # whether to send again is not decided here
         yield session
+
+
+class _Socket(socket.socket):
+    """A socket that never closes what uvloop has closed.
+
+    uvloop closes the connections that it was given by itself, and takes its number from the socket then. It
+    forgets to (0.23.0) where the peer resets the connection before its TLS handshake has begun. When such a
+    socket is collected it would close whatever has got that number since: a file, somebody else's stream.
+    """
+
+    _io_refs: int  # above zero where uvloop has it; asyncio's own loop does not touch it
+
+    def __del__(self) -> None:
+        if self._io_refs:
+            self.detach()
+        super().__del__()  # type: ignore[misc] # typeshed does not list it
 
 
 class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
