@@ -12,11 +12,12 @@ from ..protocol.checks import decode_request
 from ..protocol.errors import BadRequestError
 from ..protocol.padding import PaddedWriter
 from ..protocol.write import ChunkWriter
-from ..types.chat.request import ChatRequest, JsonSchemaFormat
+from ..types.chat.request import ChatRequest
 from .admission import read_body
 from .answer import Answer
 from .breath import Breath
 from .emulate import Emulator
+from .emulate.form import takes_long
 from .exchange import Exchange
 from .options import ServerOptions
 from .support import IGNORED, Verdict, check_support, listed
@@ -37,10 +38,8 @@ async def create(app: App, exchange: Exchange, _: str) -> None:
     own = served.life.over(served.engine)
     breath = Breath(app.options.breath)
     engine: Engine | Emulator = own
-    if isinstance(request.response_format, JsonSchemaFormat) and "response_format" in verdict.emulated:
-        engine = await run_in_thread(
-            _emulated, own, request, verdict, app.options, breath
-        )  # a schema takes long
+    if "response_format" in verdict.emulated and takes_long(request.response_format):
+        engine = await run_in_thread(_emulated, own, request, verdict, app.options, breath)
     elif verdict.emulated:
         engine = _emulated(own, request, verdict, app.options, breath)
     headers = {}

@@ -283,6 +283,21 @@ async def test_who_is_judged_holds_up_nobody():
     assert longest < 0.15  # of the loop's own thread; a judgement takes more
 
 
+def test_schemas_are_prepared_once_and_a_bounded_number_is_kept():
+    """Requests that come with the same schema do not pay for it again; the verdict is the same."""
+    from duologue.server.emulate import form
+
+    wanted = schema(type="object", required=["a"])
+    for _ in range(2):
+        assert "'a' is a required property" in invalid(yielding("{}"), response_format=wanted)
+        assert both(yielding('{"a": 1}'), response_format=wanted).text == '{"a": 1}'
+    for size in range(form.MAX_KEPT + 9):
+        both(yielding("{}"), response_format=schema(type="object", maxProperties=size))
+    both(yielding("{}"), response_format=schema(type="object", description="x" * form.MAX_KEPT_BYTES))
+    assert len(form._kept) == form.MAX_KEPT
+    assert all(len(written) <= form.MAX_KEPT_BYTES for written in form._kept)
+
+
 def test_without_jsonschema_a_schema_is_a_clear_error(monkeypatch):
     """It says what to install."""
     from duologue.server.emulate import form
@@ -290,7 +305,8 @@ def test_without_jsonschema_a_schema_is_a_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     form._validators.cache_clear()
     try:
-        status, _, body = post(yielding("{}"), response_format=POINT)
+        never_seen = schema(type="object", description="of this test alone")
+        status, _, body = post(yielding("{}"), response_format=never_seen)
     finally:
         form._validators.cache_clear()
     assert (status, json.loads(body)["error"]["code"]) == (501, "schemas_unavailable")

@@ -15,6 +15,7 @@ from ...types.chat.request import ChatRequest
 from ..breath import Breath
 from .count import Tally
 from .cut import Cut
+from .form import TooMuchError, quickly
 from .plan import Made, Plan
 
 __all__ = ["MAX_HELD_EVENTS", "MAX_HELD_TEXT", "MAX_RETRIES", "make_choice"]
@@ -51,8 +52,11 @@ async def _checked(
             async for sign in signs:
                 yield sign
         made = Made.of(events)
-        # A judgement by a schema may take long, and others shall have their turn meanwhile.
-        fault = await run_in_thread(_fault, plan, made) if plan.slow else _fault(plan, made)
+        try:
+            with quickly():
+                fault = _fault(plan, made)
+        except TooMuchError:  # others shall have their turn meanwhile
+            fault = await run_in_thread(_fault, plan, made)
         if fault is None:
             for event in (*events, *tally.close()):
                 yield event

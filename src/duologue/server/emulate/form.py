@@ -8,7 +8,8 @@ What cannot be judged is refused before any engine runs, by its path.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,13 +19,19 @@ from ...protocol.errors import BadRequestError, InternalServerError
 from ...protocol.wording import short
 from ...types.chat.request import JsonObjectFormat, JsonSchemaFormat, ResponseFormat
 
-__all__ = ["MAX_STEPS", "form_fault"]
+__all__ = ["MAX_STEPS", "TooMuchError", "form_fault", "quickly", "takes_long"]
 
 # How many keywords of a schema one judgement may look at, those of repeated references counted each time.
 MAX_STEPS = 50_000
+# What is judged at once, without a thread: some milliseconds at the most.
+FEW_STEPS = 200
+FEW_CHARACTERS = 100_000
 # How many objects and lists a schema may have, and how deep they may be nested.
 MAX_NODES = 2_000
 MAX_DEPTH = 64
+# How many prepared schemas are kept, and how large their JSON may be.
+MAX_KEPT = 64
+MAX_KEPT_BYTES = 64 * 1024
 
 _PARAM = "response_format.json_schema.schema"
 # Their work has no bound that could be told beforehand, or they need what jsonschema does not bring.
@@ -36,6 +43,7 @@ REFUSED = frozenset(
 )
 
 Fault = Callable[[str], str | None]
+Judge = Callable[[Any], str | None]
 
 
 def form_fault(form: ResponseFormat) -> Fault:
@@ -48,11 +56,48 @@ def form_fault(form: ResponseFormat) -> Fault:
         return lambda text: _read(text, lambda value: None if isinstance(value, dict) else "is no object")
     if not isinstance(form, JsonSchemaFormat) or form.json_schema.schema is None:
         return lambda text: _read(text, lambda _: None)
-    judge = _judge(form.json_schema.schema)
+    judge = _judge_of(form.json_schema.schema)
     return lambda text: _read(text, judge)
 
 
-def _read(text: str, judge: Callable[[Any], str | None]) -> str | None:
+def _judge_of(schema: Mapping[str, Any]) -> Judge:
+    """The judge by a schema; most programs ask with few schemas, again and again."""
+    written = msgspec.json.encode(schema)
+    judge = _kept.get(written)
+    if judge is None:
+        judge = _judge(schema)
+        if len(written) <= MAX_KEPT_BYTES:
+            with _keeping:
+                if len(_kept) >= MAX_KEPT:
+                    del _kept[next(iter(_kept))]
+                _kept[written] = judge
+    return judge
+
+
+_kept: dict[bytes, Judge] = {}
+_keeping = threading.Lock()
+
+
+def takes_long(form: ResponseFormat | None) -> bool:
+    """Whether `form_fault` may have much to do: a schema that it has not been given lately."""
+    if not isinstance(form, JsonSchemaFormat) or form.json_schema.schema is None:
+        return False
+    return msgspec.json.encode(form.json_schema.schema) not in _kept
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Inside, a judgement that takes more than a few steps raises `TooMuchError`."""
+    steps.at_most = FEW_STEPS
+    try:
+        yield
+    finally:
+        steps.at_most = MAX_STEPS
+
+
+def _read(text: str, judge: Judge) -> str | None:
+    if steps.at_most < MAX_STEPS and len(text) > FEW_CHARACTERS:
+        raise TooMuchError
     try:
         words = judge(msgspec.json.decode(text.encode("utf-8", "replace")))
     except msgspec.DecodeError as error:
@@ -62,7 +107,7 @@ def _read(text: str, judge: Callable[[Any], str | None]) -> str | None:
     return None if words is None else f"text that {words}"
 
 
-def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
+def _judge(schema: Mapping[str, Any]) -> Judge:
     schema = {name: value for name, value in schema.items() if name != "$schema"}
     parts = _check_bounds(schema)
     make = _validators()
@@ -79,10 +124,12 @@ def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     def judge(value: Any) -> str | None:
         from referencing import Registry
 
-        steps.left = MAX_STEPS
+        steps.left = steps.at_most
         try:
             error = next(iter(make(schema, registry=Registry()).iter_errors(value)), None)
-        except _TooMuchError:
+        except TooMuchError:
+            if steps.at_most < MAX_STEPS:
+                raise
             return f"takes more than {MAX_STEPS} steps to be judged by its schema"
         except ArithmeticError:  # of a number beyond all that floats can hold
             return "holds a number that cannot be judged by its schema"
@@ -93,13 +140,14 @@ def _judge(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
     return judge
 
 
-class _TooMuchError(Exception):
-    """A judgement takes more than MAX_STEPS."""
+class TooMuchError(Exception):
+    """A judgement takes more steps than it may."""
 
 
 class _Steps(threading.local):
     """What is left of the steps of the judgement that is going on, of which there is one in a thread."""
 
+    at_most = MAX_STEPS
     left = MAX_STEPS
 
 
@@ -122,7 +170,7 @@ def _validators() -> Any:
         def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
             steps.left -= 1
             if steps.left < 0:
-                raise _TooMuchError
+                raise TooMuchError
             return keyword(validator, value, instance, schema)
 
         return check

@@ -46,17 +46,13 @@ Check = Callable[[Made], str | None]
 
 
 class Plan(NamedTuple):
-    """`request` is what each run is given, but for its seed; `checks` say what is wrong with what it made.
-
-    `slow` says that they may take long.
-    """
+    """`request` is what each run is given, but for its seed; `checks` say what is wrong with what it made."""
 
     request: ChatRequest
     choices: int
     stops: tuple[str, ...]
     limit: int | None
     checks: tuple[Check, ...]
-    slow: bool
 
 
 def make_plan(request: ChatRequest, names: AbstractSet[str], max_fanout: int) -> Plan:
@@ -78,7 +74,6 @@ def make_plan(request: ChatRequest, names: AbstractSet[str], max_fanout: int) ->
         stops=request.stops if "stop" in names else (),
         limit=request.token_limit if names & _LIMITS else None,
         checks=tuple(_checks(inner, names)),
-        slow="response_format" in names,
     )
 
 
