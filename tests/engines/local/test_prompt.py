@@ -384,8 +384,10 @@ def test_tools_are_shown_as_templates_know_them(tool, shown, write, model):
 
 
 def test_the_models_own_template_shows_them(write, model):
-    text = spell(model, write([user("x")], tools=[function("get_it", city={"type": "string"})]))
-    assert "get_it(city: string)" in text
+    tool = function("get_it", city={"type": "string"}, days={"type": "integer"})
+    tool["function"]["parameters"]["required"] = ["city"]
+    text = spell(model, write([user("x")], tools=[tool]))
+    assert "get_it(city: string, days?: integer)" in text
     assert "get_it" not in spell(model, write([user("x")]))
 
 
