@@ -102,11 +102,8 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
         if self._head is None:
             super().data_received(data)
             return
-        whole, told, begin = (
-            self._head + data,
-            len(self._head),
-            0,
-        )  # of the first head, so much is told already
+        whole, begin = self._head + data, 0
+        told = len(self._head)  # so much of the first head is told already
         while self._head is not None and self.exception() is None:
             end = whole.find(_BLANK_LINE, begin)
             if end < 0:
