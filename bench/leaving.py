@@ -7,6 +7,7 @@ many milliseconds later, and after how many more bytes, the engines of those who
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import selectors
@@ -15,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from duologue.run import run_server
 
@@ -38,11 +39,17 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 class Run:
-    """One run of an engine without an end."""
+    """One run of an engine without an end, from its first piece to its closing."""
 
     def __init__(self) -> None:
         self.made = 0
         self.closed_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed_at = time.monotonic()
 
 
 class Left(NamedTuple):
@@ -65,34 +72,23 @@ def engines(runs: list[Run]) -> dict[str, Any]:
         return runs[-1]
 
     async def awaits(request: Any) -> AsyncIterator[str]:
-        import asyncio
-
-        run = begun()
-        try:
+        with begun() as run:
             while True:
                 run.made += 1
                 yield PIECE
                 await asyncio.sleep(0.01)
-        finally:
-            run.closed_at = time.monotonic()
 
     async def busy(request: Any) -> AsyncIterator[str]:
-        run = begun()
-        try:
+        with begun() as run:
             while True:
                 run.made += 1
                 yield PIECE
-        finally:
-            run.closed_at = time.monotonic()
 
     def blocks(request: Any) -> Iterator[str]:
-        run = begun()
-        try:
+        with begun() as run:
             while True:
                 run.made += 1
                 yield PIECE
-        finally:
-            run.closed_at = time.monotonic()
 
     return {"awaits": awaits, "busy": busy, "blocks": blocks}
 

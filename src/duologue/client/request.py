@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from .._version import __version__
 from ..protocol.errors import DuologueError
-from ..protocol.transport import Headers, Request
+from ..protocol.transport import Headers, Request, is_header_name
 from ..types.chat.completion_create_params import CompletionCreateParamsBase
 from .options import Omit, Options, mapping
 
@@ -27,7 +27,6 @@ _ELSEWHERE = "what only your server knows goes into extra_body"
 _INSTEAD = {"stream": "stream() gives the answer as it comes"}
 _REQUIRED = ("messages", "model")
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A line break would begin another header; what is not ASCII each library and server takes for something else.
 _BAD_VALUE = re.compile(r"[^\t -~]")
 
@@ -138,7 +137,7 @@ def _is_given(value: Any) -> bool:
 
 def _checked(name: str, value: Any) -> str:
     text = str(value)
-    if not _NAME.fullmatch(name):
+    if not is_header_name(name):
         raise DuologueError(f"{name!r} is not the name of a header.")
     if _BAD_VALUE.search(text):
         source = " (the api_key)" if name == "authorization" else ""

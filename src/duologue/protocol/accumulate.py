@@ -278,12 +278,11 @@ class CompletionBuilder:
             for name, value in unknown_fields(obj).items():
                 _apply_unknown(into, name, value)
 
-    def content_of(self, index: int) -> Take | None:
-        """What takes more content of a choice, for chunks that bring nothing else; None before its first."""
-        return self.text_of(index, "content")
-
     def text_of(self, index: int, name: str) -> Take | None:
-        """The same for any text of a choice, by its name in the delta."""
+        """What takes more of a text of a choice, for chunks that bring nothing else; None before its first.
+
+        `name` is the text's in the delta.
+        """
         texts = self._state["choices"][index].get("delta", _NOTHING).get(name)
         return None if texts is None else texts.append
 

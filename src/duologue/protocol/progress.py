@@ -77,7 +77,7 @@ class Accumulator(CompletionBuilder):
                 self.choices[index] = ChoiceProgress(index, self._state["choices"][index])
             progress = self.choices[index]
             self.finished += progress.take(choice)
-            self._usual.expect(index, None if progress.over else self.content_of(index))
+            self._usual.expect(index, None if progress.over else self.text_of(index, "content"))
 
     def just_finished_content(self, choice: int = 0) -> str | None:
         """The content of a choice, if the last chunk finished it."""

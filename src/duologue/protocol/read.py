@@ -237,7 +237,7 @@ class StreamReader:
                 self._open.add(index)
                 if index not in self._usual.takers:
                     into = self._builder
-                    self._usual.expect(index, FORGET if into is None else into.content_of(index))
+                    self._usual.expect(index, FORGET if into is None else into.text_of(index, "content"))
                 if len(chunk.choices) == 1:
                     self._follow(chunk, choice, index)
 

@@ -6,6 +6,7 @@ all it decides; retries, the meaning of an answer and the outcome of a stream ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
 
@@ -24,6 +25,7 @@ __all__ = [
     "Response",
     "Transport",
     "TransportError",
+    "is_header_name",
 ]
 
 # What is read of a body at once, at most.
@@ -58,6 +60,14 @@ class TransportError(Exception):
         self.kind = kind
         self.phase = phase
         self.seconds = seconds
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def is_header_name(name: str) -> bool:
+    """Whether a header may be called so (RFC 9110, 5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None
 
 
 class Headers(Mapping[str, str]):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 
 from ..protocol.codec import to_text
 from ..protocol.errors import APIStatusError, InternalServerError, error_body
+from ..protocol.transport import is_header_name
 from .asgi import Disconnected, Receive, Scope, Send, send_body, send_head
 from .options import ServerOptions
 
@@ -19,9 +19,6 @@ _log = logging.getLogger("duologue.server")
 
 # A header value that holds what others chose is cut to this many characters.
 MAX_HEADER_TEXT = 512
-
-# What the name of a header may be (RFC 9110, 5.6.2); an engine may have given another.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 ERROR_STATUSES = range(400, 600)
 
@@ -53,7 +50,7 @@ class Exchange:
             **{
                 name.lower(): _header_safe(str(value))
                 for name, value in more.items()
-                if _TOKEN.fullmatch(str(name))
+                if is_header_name(str(name))  # an engine may have given another
             },
         }
 
