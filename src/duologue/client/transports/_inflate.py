@@ -143,6 +143,11 @@ class AsyncBody(ABC):
     def __init__(self, encoding: str) -> None:
         self._inflater = inflater(encoding)
 
+    @property
+    def compressed(self) -> bool:
+        """Whether there is something to undo; else `read` only passes on to `_read`."""
+        return self._inflater is not None
+
     async def read(self, by: float | None = None) -> bytes:
         """The next bytes as they arrive, `b""` at the end; given up at `by`. Raises `TransportError`."""
         if self._inflater is None:
@@ -154,7 +159,7 @@ class AsyncBody(ABC):
             raise
 
     @abstractmethod
-    async def _read(self, by: float | None) -> bytes:
+    async def _read(self, by: float | None = None) -> bytes:
         """The same, as they come."""
 
     @abstractmethod

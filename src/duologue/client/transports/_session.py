@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from ...protocol.transport import READ_BYTES, TransportError
+from ._content import Content
 
 __all__ = ["MAX_CONNECTIONS", "Answer", "life_of_session"]
 
@@ -92,7 +93,11 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
         return self._memory
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._memory[:nbytes]))
+        data = bytes(self._memory[:nbytes])
+        if self._head is None:
+            ResponseHandler.data_received(self, data)
+        else:
+            self.data_received(data)
 
     def set_response_params(self, **params: Any) -> None:
         self._head = b""
@@ -113,6 +118,8 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
             self._head = b"" if _EARLY.match(whole, begin) else None
             super().data_received(whole[max(begin, told) : end])
             begin = end
+        if type(self._payload) is aiohttp.StreamReader:
+            self._payload.__class__ = Content
         rest = whole[max(begin, told) :]
         if rest and self.exception() is None:
             super().data_received(rest)

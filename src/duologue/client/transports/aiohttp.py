@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ...protocol.transport import Deadlines, Head, Headers, Kind, Phase, Request, TransportError
+from ._content import Content
 from ._inflate import AsyncBody
 from ._loop import soon
 from ._session import Answer, life_of_session
@@ -142,9 +143,9 @@ class _Response:
     ) -> None:
         version = "1.1" if answer.version is None else f"{answer.version.major}.{answer.version.minor}"
         self.head = Head(answer.status, Headers(answer.headers.items()), version, connected)
-        self._body = _Body(answer, deadlines, transport)
-        self.read = self._body.read
-        self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._body.close)
+        body = self._body = _Body(answer, deadlines, transport)
+        self.read = body.read if body.compressed else body._read  # a step less for each chunk
+        self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), body.close)
 
     async def release(self) -> None:
         """Nothing more is wanted: keep the connection if the body ends within `DRAIN_S`, else close it."""
@@ -167,19 +168,20 @@ class _Body(AsyncBody):
 
     def __init__(self, answer: Answer, deadlines: Deadlines, transport: AiohttpTransport) -> None:
         super().__init__(answer.headers.get("Content-Encoding", ""))
-        self.content = answer.content
+        content = self.content = answer.content
+        self._take = content.take if isinstance(content, Content) else content.readany
         self._failed = False
         self._answer = answer
         self._transport: AiohttpTransport | None = transport
         self._watch = Watch(deadlines, answer.content.set_exception)
 
-    async def _read(self, by: float | None) -> bytes:
+    async def _read(self, by: float | None = None) -> bytes:
         watch = self._watch
         watch.since = time.monotonic()
         if by != watch.by:
             watch.expect(by)
         try:
-            return await self.content.readany()
+            return await self._take()
         except (*_ERRORS, TransportError) as error:
             # Once only: a server that goes on sending must not put the end off.
             if not self._failed:

@@ -245,7 +245,7 @@ class _AsyncResponse(AsyncBody):
         self._leave = partial(leave, answer, self._parts)
         self._dropped = weakref.finalize(self, soon, asyncio.get_running_loop(), self._leave)
 
-    async def _read(self, by: float | None) -> bytes:
+    async def _read(self, by: float | None = None) -> bytes:
         moment = self._deadlines.moment("idle", time.monotonic(), by)
         try:
             async with asyncio.timeout_at(at_loop_time(moment)):
