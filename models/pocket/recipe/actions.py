@@ -1,16 +1,17 @@
-"""Tools and texts put together from what they are about (actions.toml, notes.toml) and what else may be said."""
+"""Tools and texts put together from what they are about (actions.toml, notes.toml, kin.toml) and what else may be said."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from .fields import FIELDS, draw
-from .lists import table
+from .lists import WORDS, table
 from .trades import RESULTS, Parameter, Trade
 from .voice import Voice
 
-__all__ = ["ACTIONS", "NOTES", "Action", "act", "tell"]
+__all__ = ["ACTIONS", "NOTES", "Action", "act", "kin", "tell"]
 
 VALUE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
 # How many fields a tool has beside the values that every request for it holds.
@@ -78,6 +79,10 @@ def _all(name: str) -> list[Action]:
 ACTIONS, NOTES = _all("actions"), _all("notes")
 
 
+# What one of a few words is taken for, whatever it is about.
+CHOICES = [name for name, field in FIELDS.items() if field.options and field.flags]
+
+
 def act(voice: Voice, life: str = "") -> Trade:
     """A tool of this field of life, or of any: a request gives some of its fields always, others now and then."""
     return _drawn(voice, voice.random.choice([one for one in ACTIONS if not life or one.life == life]))
@@ -88,13 +93,34 @@ def tell(voice: Voice) -> Trade:
     return _drawn(voice, voice.random.choice(NOTES))
 
 
+KIN = table("kin")
+FAMILIES: list[str] = KIN["kin"].strip("\n").split("\n\n")
+# How a request says which one is meant, and the kinds of that.
+WHICH = ("$", "$", "$", "% $", "the % $", "my % $")
+WHICH_KINDS = ("1-9999", "1-99999#", "1-99999#", "code", "code")
+
+
+def kin(voice: Voice, noun: str = "", besides: Container[str] = ()) -> Trade:
+    """A tool about this noun, or about any, that does something else than those `besides`."""
+    family = voice.random.choice([one for one in FAMILIES if _family(one) not in besides])
+    noun = noun or (voice.pick(KIN["nouns"].split()) if voice.chance(0.6) else voice.value("nouns"))
+    kind = voice.pick((*WHICH_KINDS, *WORDS["tool_texts"]))
+    block = re.sub(r"\$", lambda _: voice.pick(WHICH), family)
+    block = block.replace("$", f"{{{kind}=% id name %_id which}}").replace("%", noun)
+    return replace(_drawn(voice, _read("", block)), known=False, noun=noun, kin=_family(family))
+
+
+def _family(block: str) -> str:
+    return block.split(" ", 1)[0]
+
+
 def _drawn(voice: Voice, action: Action) -> Trade:
     count = min(voice.random.choice(MORE), len(action.fields))
     if not action.values:
         count = max(1, count)
     names = voice.random.sample(action.fields, min(count, len(action.fields)))
-    if voice.chance(0.2):
-        names.append(WORD if voice.chance(0.7) else voice.pick(list(FIELDS)))
+    if voice.chance(0.26):
+        names.append(voice.pick((WORD, WORD, voice.pick(CHOICES), voice.pick(CHOICES), voice.pick(list(FIELDS)))))
     fields = {field.names.split()[0]: field for field in (draw(voice, name) for name in names)}
     more = [replace(field, always=voice.chance(0.55)) for field in fields.values()]
     at = voice.random.randrange(len(action.requests))

@@ -29,7 +29,7 @@ def with_tools(voice: Voice) -> Dialogue:
         _reported(voice, made, results, labels)
         nouns = {one.trade.noun for one in asked if one.trade.noun}
         for one in rest:
-            if one.trade.noun not in nouns and voice.chance(0.5):
+            if (one.trade.kin or one.trade.noun not in nouns) and voice.chance(0.5):
                 _called(voice, made, one.request, calling([(one.name, one.arguments)], ""))
                 _reported(voice, made, [one.result], [one.name])
         if voice.chance(0.08):

@@ -18,11 +18,11 @@ class Sizes:
 
     vocabulary: int = 3072
     width: int = 160
-    layers: int = 8
+    layers: int = 10
     heads: int = 5
     groups: int = 5
     head_width: int = 32
-    feed_forward: int = 416
+    feed_forward: int = 640
     context: int = 2048
     rope_base: float = 10000.0
     epsilon: float = 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .actions import act
+from .actions import act, kin
 from .inventions import invent, relatives
 from .lists import PHRASES, WORDS
 from .manners import asked
@@ -59,9 +59,11 @@ class Offer:
 def offer(voice: Voice) -> Offer:
     """A tool and a request for it."""
     roll = voice.random.random()
-    if roll < 0.52:
+    if roll < 0.44:
         return _offer(voice, act(voice))
-    return _offer(voice, invent(voice) if roll < 0.76 else voice.random.choice(TRADES))
+    if roll < 0.59:
+        return _offer(voice, kin(voice))
+    return _offer(voice, invent(voice) if roll < 0.79 else voice.random.choice(TRADES))
 
 
 def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
@@ -71,7 +73,7 @@ def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
     for _ in range(4 * count):
         if len(found) == count:
             break
-        other = _sibling(voice, taken) or _neighbour(voice, taken) or offer(voice)
+        other = _sibling(voice, [*taken, *found]) or _neighbour(voice, taken) or offer(voice)
         if other.name not in names and other.about not in about and not other.broad:
             found.append(other)
             names.add(other.name)
@@ -81,8 +83,10 @@ def others(voice: Voice, taken: list[Offer], count: int) -> list[Offer]:
 
 def _sibling(voice: Voice, taken: list[Offer]) -> Offer | None:
     """Another tool about the noun of the first one, where the request for that tells them apart."""
-    if not taken or not (trade := taken[0].trade).noun or not voice.chance(0.6):
+    if not taken or not (trade := taken[0].trade).noun or not voice.chance(0.6 if not trade.kin else 0.8):
         return None
+    if trade.kin:
+        return _offer(voice, kin(voice, trade.noun, {one.trade.kin for one in taken}))
     other = invent(voice, trade.noun)
     known = {word for name in (*trade.names, *other.names) for word in (name,)}
     clear = trade.cue in taken[0].request.lower() and other.cue != trade.cue and trade.cue != trade.noun

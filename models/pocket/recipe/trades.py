@@ -53,7 +53,7 @@ class Trade:
 
     `pairs` are requests for two calls at once. One that is made up is about a `noun`, and what a request for it
     has and no other about this noun is the `cue`. The `meaning` is the value of a flag, which every request gives.
-    An action has its field of `life`.
+    An action has its field of `life`; one of a `kin` about this noun, what tells it from the others.
     """
 
     names: tuple[str, ...]
@@ -68,6 +68,7 @@ class Trade:
     cue: str = ""
     meaning: bool | None = None
     life: str = ""
+    kin: str = ""
 
     @property
     def needed(self) -> list[Parameter]:

@@ -14,6 +14,8 @@ __all__ = ["Keys", "camel", "ended", "extended", "filled", "given", "keyed", "va
 Json = Any
 # The keys of a trade's parameters by their place, each with the keys of its fields where it is an object.
 Keys = dict[int, tuple[str, list[str]]]
+# What share of the parameters that may be left out a request gives.
+SHARES = (0.05, 0.35, 0.6)
 
 
 def keyed(
@@ -42,12 +44,12 @@ def given(
     arguments: dict[str, Json] = {}
     spoken: dict[int, str] = {}
     added: list[str] = []
-    short = voice.chance(0.08)
+    short, share = voice.chance(0.08), voice.random.choice(SHARES)
     for at, (key, inner) in keys.items():
         parameter = trade.parameters[at]
         if not parameter.added:
             value, spoken[at] = value_of(voice, trade, parameter)
-        elif parameter.always or (not bare and voice.chance(0.4)):
+        elif parameter.always or (not bare and voice.chance(share)):
             value, said = _option(voice, trade, parameter, short=short)
             added.append(said)
         else:
