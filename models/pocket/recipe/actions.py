@@ -11,7 +11,7 @@ from .lists import WORDS, table
 from .trades import RESULTS, Parameter, Trade
 from .voice import Voice
 
-__all__ = ["ACTIONS", "NOTES", "Action", "act", "kin", "tell"]
+__all__ = ["ACTIONS", "NOTES", "Action", "act", "kin", "tell", "twins"]
 
 VALUE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
 # How many fields a tool has beside the values that every request for it holds.
@@ -103,11 +103,28 @@ WHICH_KINDS = ("1-9999", "1-99999#", "1-99999#", "code", "code")
 def kin(voice: Voice, noun: str = "", besides: Container[str] = ()) -> Trade:
     """A tool about this noun, or about any, that does something else than those `besides`."""
     family = voice.random.choice([one for one in FAMILIES if _family(one) not in besides])
-    noun = noun or (voice.pick(KIN["nouns"].split()) if voice.chance(0.6) else voice.value("nouns"))
-    kind = voice.pick((*WHICH_KINDS, *WORDS["tool_texts"]))
+    return _about(voice, family, noun or _noun(voice), _which(voice))
+
+
+def twins(voice: Voice) -> tuple[Trade, Trade]:
+    """Two tools about one noun that take nothing but which one of its kind is meant."""
+    noun, kind = _noun(voice), _which(voice)
+    first, second = voice.random.sample([one for one in FAMILIES if "$" in one and "{" not in one], 2)
+    return _about(voice, first, noun, kind), _about(voice, second, noun, kind)
+
+
+def _about(voice: Voice, family: str, noun: str, kind: str) -> Trade:
     block = re.sub(r"\$", lambda _: voice.pick(WHICH), family)
     block = block.replace("$", f"{{{kind}=% id name %_id which}}").replace("%", noun)
     return replace(_drawn(voice, _read("", block)), known=False, noun=noun, kin=_family(family))
+
+
+def _noun(voice: Voice) -> str:
+    return voice.pick(KIN["nouns"].split()) if voice.chance(0.6) else voice.value("nouns")
+
+
+def _which(voice: Voice) -> str:
+    return voice.pick((*WHICH_KINDS, *WORDS["tool_texts"]))
 
 
 def _family(block: str) -> str:

@@ -63,9 +63,9 @@ def _requested(voice: Voice) -> tuple[list[Offer], str, list[Call], list[str], l
         return [one], said, calls, results, [str(next(iter(arguments.values()))) for _, arguments in calls]
     asked = [offer(voice)]
     said = asked[0].request
-    if roll < 0.12:
+    if roll < 0.14:
         asked, said = both(voice)
-    elif roll < 0.27:
+    elif roll < 0.29:
         asked += others(voice, asked, 1)
         said = _joined(voice, said, asked[-1]) if len(asked) > 1 else said
     calls = [(one.name, one.arguments) for one in asked]

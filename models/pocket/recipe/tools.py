@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .actions import act, kin
+from .actions import act, kin, twins
 from .inventions import invent, relatives
 from .lists import PHRASES, WORDS
 from .manners import asked
@@ -130,11 +131,14 @@ def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         request = filled(_tone(voice, voice.pick(trade.pairs)), spoken)
     else:
         repeated = "in " if trade.needed[0].kind == "city" and voice.chance(0.3) else ""
-        together = f"{', '.join(spoken[:-1])} and {repeated}{spoken[-1]}"
+        last = voice.pick(LAST).replace("{}", f"{repeated}{spoken[-1]}")
+        together = f"{', '.join(spoken[:-1])}{last}"
         request = _tone(voice, voice.pick(trade.requests)).replace("{0}", together)
     return one, ended(voice, request), calls, [result(voice, trade) for _ in calls]
 
 
+# How the last one of several values is said.
+LAST = (" and {}", " and {}", " and {}", " and {}", " and {} too", " and also {}", ", and {} as well", ", {}", " and then {}")
 AGAIN = ("another one", "another", "one more", "one", "a second one", "also one")
 
 
@@ -152,6 +156,8 @@ def _again(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
         rest = "".join(second[2])
     elif trade.needed:
         rest = filled(voice.pick((form, voice.pick(trade.requests))), second[1]) + "".join(second[2])
+    elif second[2] and second[2][0][:2].strip().isalpha() and voice.chance(0.4):
+        rest = "".join(second[2]).removeprefix(" ")
     else:
         rest = voice.pick(AGAIN) + "".join(second[2])
     begun = filled(_tone(voice, form).rstrip("?.!"), first[1]) + "".join(first[2])
@@ -164,6 +170,8 @@ def _again(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
 
 def both(voice: Voice) -> tuple[list[Offer], str]:
     """Two tools that are asked for one value, and the request."""
+    if voice.chance(0.5):
+        return _twins(voice)
     first, second, request = relatives(voice)
     one, other = _offer(voice, first), _offer(voice, second)
     if one.name == other.name:
@@ -172,6 +180,19 @@ def both(voice: Voice) -> tuple[list[Offer], str]:
     arguments = dict.fromkeys(other.arguments, value)
     said = ended(voice, _tone(voice, request).replace("{0}", str(value)))
     return [one, replace(other, arguments=arguments)], said
+
+
+def _twins(voice: Voice) -> tuple[list[Offer], str]:
+    """Two tools for one thing, which the request names once."""
+    made = twins(voice)
+    first, second = (_offer(voice, replace(trade, parameters=tuple(trade.needed))) for trade in made)
+    if first.name == second.name:
+        return _twins(voice)
+    (value,) = first.arguments.values()
+    again = re.sub(rf"((the|my) )?({made[1].noun} )?\{{0\}}", "it", voice.pick(made[1].requests))
+    opening = first.request.rstrip("?.!")
+    request = opening + voice.pick((" and ", ", then ", " and then ", ". Then ", "; ")) + again
+    return [first, replace(second, arguments=dict.fromkeys(second.arguments, value))], ended(voice, request)
 
 
 # Tools that can be asked for several values by naming them one after the other.

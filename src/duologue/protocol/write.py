@@ -53,12 +53,11 @@ class Together(tuple[Event | str, ...]):
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("calls", "characters", "estimated_bytes", "finished", "index", "open", "plain", "tokens")
+    __slots__ = ("calls", "characters", "estimated_bytes", "finished", "index", "open", "tokens")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.open = False
-        self.plain = False  # it is open, and no half of a character of its content waits
         self.characters: WholeCharacters[_Key] = WholeCharacters()
         self.finished = False
         self.calls: dict[int, str] = {}  # the type of each tool call, by its index
@@ -100,6 +99,8 @@ class ChunkWriter:
         # Who offers `functions`, the old form of tools, is answered in the old form.
         self._legacy = bool(request.functions)
         self._choices = [_Choice(index) for index in range(request.n or 1)]
+        # By index, those that are open and of whose content no half of a character waits.
+        self._plain: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._started = False
         self._reasoning_tokens = 0
@@ -146,14 +147,17 @@ class ChunkWriter:
     def _text(self, text: str, index: int, tokens: int | None = None) -> bytes:
         if not text and not tokens:
             return b""
-        choice = self._choice(index)
-        if not choice.plain:
-            return self._any_text(choice, text, tokens)
+        choice = self._plain.get(index)
+        if choice is None:
+            return self._any_text(self._choice(index), text, tokens)
         try:
             encoded = _json(text)
         except UnicodeEncodeError:
             return self._any_text(choice, text, tokens)
-        self._tally(choice, text, tokens)
+        if tokens is None and text.isascii():
+            choice.estimated_bytes += len(text)
+        else:
+            self._tally(choice, text, tokens)
         if not text:  # tokens that made no whole character yet
             return b""
         return b'%b{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (
@@ -169,7 +173,8 @@ class ChunkWriter:
         frames = b""
         if text:
             frames = self._open(choice) + self._chunk(choice, {"content": text})
-        choice.plain = choice.open and _CONTENT not in choice.characters.waiting
+        if choice.open:
+            self._look(choice)
         return frames
 
     def _say(self, event: Text | Refusal) -> bytes:
@@ -178,7 +183,7 @@ class ChunkWriter:
         frames = self._open(choice, content=key == _CONTENT)
         text = choice.characters.push(key, event.text)
         if key == _CONTENT:
-            choice.plain = key not in choice.characters.waiting
+            self._look(choice)
         self._tally(choice, text, event.tokens)
         if not text and not event.logprobs:
             return frames
@@ -269,6 +274,13 @@ class ChunkWriter:
             raise invalid(f"something for choice {index} after its finish")
         return choice
 
+    def _look(self, choice: _Choice) -> None:
+        """Whether an open choice is plain."""
+        if _CONTENT in choice.characters.waiting:
+            self._plain.pop(choice.index, None)
+        else:
+            self._plain[choice.index] = choice
+
     def _start(self) -> None:
         """Fix the head: from here on every chunk begins and ends with the same bytes."""
         self._started = True
@@ -285,7 +297,7 @@ class ChunkWriter:
         if not self._started:
             self._start()
         choice.open = True
-        choice.plain = _CONTENT not in choice.characters.waiting
+        self._look(choice)
         return self._chunk(choice, {"role": "assistant", "content": "" if content else None, "refusal": None})
 
     def _finish(self, choice: _Choice, reason: str) -> bytes:
@@ -295,6 +307,7 @@ class ChunkWriter:
             self._tally(choice, text, None)
             frames += self._chunk(choice, self._delta(choice, key, text))
         choice.finished = True
+        self._plain.pop(choice.index, None)
         if self._legacy and reason == "tool_calls":
             reason = "function_call"
         return frames + self._chunk(choice, {}, None, reason)

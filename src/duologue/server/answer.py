@@ -23,7 +23,7 @@ from ..protocol.errors import InternalServerError
 from ..protocol.sse import encode_comment
 from ..protocol.write import ChunkWriter, Together, collector, invalid
 from ..types.chat.request import ChatRequest
-from .asgi import Disconnected, send_body, send_head
+from .asgi import Disconnected, Message, send_body, send_head
 from .breath import Breath
 from .emulate import Emulator
 from .exchange import Exchange
@@ -190,9 +190,9 @@ class Answer:
                 limit = FAREWELL_S
         try:
             async with asyncio.timeout(limit):
-                self._sent_at = time.monotonic()
+                self._sent_at, self._sending = time.monotonic(), True
                 await self._put(last, more=False)
-        except TimeoutError:
+        except OSError:  # or its TimeoutError
             raise Disconnected from None
 
     async def _drive(self, take: Callable[[bytes], Awaitable[None]]) -> None:
@@ -206,8 +206,12 @@ class Answer:
                 frames = write(event)
                 self._given_at = now = clock()
                 if frames:
-                    self._sent_at = now
-                    await take(frames)
+                    self._sent_at, self._sending = now, True
+                    try:
+                        await take(frames)
+                    except OSError:
+                        raise Disconnected from None
+                    self._sending = False
                 # As `Breath.due`, without a call for each chunk.
                 if loop.last is not breath:
                     loop.last = breath
@@ -238,18 +242,17 @@ class Answer:
 
     # --- the wire ---
 
-    async def _put(self, frames: bytes, *, more: bool = True) -> None:
-        self._sending = True
-        if not self._clear:
-            async with self._turn:
-                if not self._head_sent:
-                    await self._send_head()
-            self._clear = True
-        try:  # as `send_body`, without a coroutine more for each chunk
-            await self._exchange.send({"type": "http.response.body", "body": frames, "more_body": more})
-        except OSError:
-            raise Disconnected from None
-        self._sending = False
+    def _put(self, frames: bytes, *, more: bool = True) -> Awaitable[None]:
+        """What sends a piece of the stream: the server's own `send`, without a coroutine more for each chunk."""
+        body = {"type": "http.response.body", "body": frames, "more_body": more}
+        return self._exchange.send(body) if self._clear else self._put_after_head(body)
+
+    async def _put_after_head(self, body: Message) -> None:
+        async with self._turn:
+            if not self._head_sent:
+                await self._send_head()
+        self._clear = True
+        await self._exchange.send(body)
 
     async def _send_head(self) -> None:
         self._head_sent = True

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-__all__ = ["Disconnected", "Receive", "Scope", "Send", "header", "send_body", "send_head", "values"]
+__all__ = [
+    "Disconnected",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "header",
+    "send_body",
+    "send_head",
+    "values",
+]
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Disconnected(Exception):  # noqa: N818 - nothing went wrong
