@@ -1,4 +1,4 @@
-"""Tools and texts put together from what they are about (actions.toml, notes.toml, kin.toml) and what else may be said."""
+"""Tools and texts put together: what they are about (actions, notes, kin.toml) and what else may be said."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ def _drawn(voice: Voice, action: Action) -> Trade:
         count = max(1, count)
     names = voice.random.sample(action.fields, min(count, len(action.fields)))
     if voice.chance(0.26):
-        names.append(voice.pick((WORD, WORD, voice.pick(CHOICES), voice.pick(CHOICES), voice.pick(list(FIELDS)))))
+        names.append(
+            voice.pick((WORD, WORD, voice.pick(CHOICES), voice.pick(CHOICES), voice.pick(list(FIELDS))))
+        )
     fields = {field.names.split()[0]: field for field in (draw(voice, name) for name in names)}
     more = [replace(field, always=voice.chance(0.55)) for field in fields.values()]
     at = voice.random.randrange(len(action.requests))

@@ -78,9 +78,7 @@ def _blocks(name: str, sizes: Sizes) -> list[int] | None:
 
 def _place(old: Tensor, new: Tensor, old_blocks: list[int] | None, new_blocks: list[int] | None) -> None:
     """Put each block of the old tensor at the beginning of that of the new one."""
-    pairs = zip(
-        old.split(old_blocks or [len(old)]), new.split(new_blocks or [len(new)]), strict=True
-    )
+    pairs = zip(old.split(old_blocks or [len(old)]), new.split(new_blocks or [len(new)]), strict=True)
     for source, target in pairs:
         target[tuple(slice(length) for length in source.shape)] = source
 

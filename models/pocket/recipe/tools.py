@@ -138,7 +138,17 @@ def twice(voice: Voice) -> tuple[Offer, str, list[Call], list[str]] | None:
 
 
 # How the last one of several values is said.
-LAST = (" and {}", " and {}", " and {}", " and {}", " and {} too", " and also {}", ", and {} as well", ", {}", " and then {}")
+LAST = (
+    " and {}",
+    " and {}",
+    " and {}",
+    " and {}",
+    " and {} too",
+    " and also {}",
+    ", and {} as well",
+    ", {}",
+    " and then {}",
+)
 AGAIN = ("another one", "another", "one more", "one", "a second one", "also one")
 
 
