@@ -146,7 +146,6 @@ LAST = (
     " and {} too",
     " and also {}",
     ", and {} as well",
-    ", {}",
     " and then {}",
 )
 AGAIN = ("another one", "another", "one more", "one", "a second one", "also one")

@@ -171,6 +171,8 @@ class Voice:
             f"{letters}{digits}",
             f"{digits}{letters}",
             f"{letters}-{digits}-{last}",
+            f"{digits}-{self.integer(10, 9999)}",
+            f"{self.integer(2**24, 2**28 - 1):x}",
         )
         return self.pick((*forms, f"{letters.lower()}_{digits}"))
 
