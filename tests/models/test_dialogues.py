@@ -43,6 +43,7 @@ MEANT = {
     *(meaning for action in (*ACTIONS, *NOTES) for meaning in action.meanings),
     *(option for action in (*ACTIONS, *NOTES) for field in action.values for option in field.options),
 }
+MEANT |= {style(value) for value in MEANT for style in (str.lower, str.upper, str.capitalize)}
 
 
 def voices(name: str) -> list[Voice]:

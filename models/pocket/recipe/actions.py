@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
 from .fields import FIELDS, draw
@@ -16,6 +16,8 @@ __all__ = ["ACTIONS", "NOTES", "Action", "act", "kin", "tell", "twins"]
 VALUE = re.compile(r"\{([^{}=]+)(?:=([^{}]+))?\}")
 # How many fields a tool has beside the values that every request for it holds.
 WORD = "{w}"
+# The share of tools whose options are written in a style of their own.
+STYLED = 0.25
 MORE = (0, 1, 1, 2, 2, 2, 3, 3, 4, 5)
 
 
@@ -85,7 +87,19 @@ CHOICES = [name for name, field in FIELDS.items() if field.options and field.fla
 
 def act(voice: Voice, life: str = "") -> Trade:
     """A tool of this field of life, or of any: a request gives some of its fields always, others now and then."""
-    return _drawn(voice, voice.random.choice([one for one in ACTIONS if not life or one.life == life]))
+    drawn = _drawn(voice, voice.random.choice([one for one in ACTIONS if not life or one.life == life]))
+    if not voice.chance(STYLED):
+        return drawn
+    style = voice.random.choice((str.lower, str.upper, str.capitalize))
+    return replace(drawn, parameters=tuple(_styled(one, style) for one in drawn.parameters))
+
+
+def _styled(parameter: Parameter, style: Callable[[str], str]) -> Parameter:
+    """The parameter with its options in small letters, capitals, or with a capital."""
+    flags = tuple(
+        (said, style(meant) if isinstance(meant, str) else meant) for said, meant in parameter.flags
+    )
+    return replace(parameter, options=tuple(map(style, parameter.options)), flags=flags)
 
 
 def tell(voice: Voice) -> Trade:

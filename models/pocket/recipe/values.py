@@ -56,6 +56,8 @@ def chosen(voice: Voice, options: tuple[str, ...]) -> tuple[str, str]:
     """One of the options, and how it is said."""
     option = voice.pick(options)
     said = option.replace("_", " ").replace("-", " ") if voice.chance(0.8) else option
+    if said.isupper() and voice.chance(0.8):
+        said = said.lower()
     return option, said.capitalize() if voice.chance(0.12) else said.lower() if voice.chance(0.3) else said
 
 
