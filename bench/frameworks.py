@@ -58,7 +58,8 @@ def run() -> Iterator[Comparison]:
             count = effort.of(max(streams, ANSWERS))
             measured = {name: _measure(port, "long", count, streams) for name, port in ports.items()}
             plots = {"first chunk": "server-first-chunk"}
-            yield from _compare(f"{streams} streams", LONG, measured, plots=plots, at=streams)
+            title = "1 stream" if streams == 1 else f"{streams} streams"
+            yield from _compare(title, LONG, measured, plots=plots, at=streams)
         count = effort.of(SHORT_ANSWERS)
         measured = {name: _measure(port, "short", count, AT_ONCE) for name, port in ports.items()}
         yield from _compare("short answers", SHORT, measured)
