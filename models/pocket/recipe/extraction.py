@@ -23,6 +23,8 @@ def extract(voice: Voice) -> tuple[str | None, str, str]:
     asked_for = {key: record.get(key) for key in keys}
     if voice.chance(0.5):
         return _by_schema(voice, text, asked_for, name)
+    if len(asked_for) > 2 and voice.chance(0.1):
+        asked_for = _nested(voice, asked_for)
     listed_keys = _listed(voice, asked_for, about.hints)
     if voice.chance(0.05) and all(str(_text(value)) in text for value in asked_for.values()):
         listed_keys += voice.pick((", all strings", " (all as strings)", ", everything as text"))
@@ -56,6 +58,14 @@ def _chosen(voice: Voice, record: Record, about: About) -> list[str]:
         absent = [key for key in WORDS["absent_keys"] if key not in about.keys]
         keys.insert(voice.integer(0, len(keys)), voice.pick(absent))
     return keys
+
+
+def _nested(voice: Voice, record: Record) -> Record:
+    """The record with some of its fields in an object of their own."""
+    items = list(record.items())
+    at = voice.integer(0, len(items) - 2)
+    end = voice.integer(at + 2, min(at + 3, len(items)))
+    return dict([*items[:at], (voice.value("nouns"), dict(items[at:end])), *items[end:]])
 
 
 def _json(record: Record) -> str:
@@ -107,6 +117,8 @@ def _typed(voice: Voice, key: str, value: Value) -> str:
 
 
 def _value(value: Value) -> str:
+    if isinstance(value, dict):
+        return _json(value)
     return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
