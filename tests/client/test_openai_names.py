@@ -55,3 +55,14 @@ def test_what_is_kept_does_not_keep_the_stream() -> None:
     with Script("Hello.") as script, Client(app=create_app(script)) as client:
         whole = client.chat.completions.create(**ASK, stream=True).get_final_completion()
     assert type(whole.response).__name__ == "APIResponse"
+
+
+async def test_beta() -> None:
+    """`client.beta.chat.completions`, where `parse` and `stream` once were."""
+    with Script("Hello.", "Hello.") as script:
+        client = Client(app=create_app(script))
+        with client.beta.chat.completions.stream(**ASK) as stream:
+            assert stream.get_final_completion().text == "Hello."
+        async with AsyncClient(app=create_app(script)) as other:
+            assert (await other.beta.chat.completions.create(**ASK)).text == "Hello."
+        client.close()

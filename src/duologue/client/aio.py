@@ -71,6 +71,11 @@ class AsyncClient(BaseClient[AsyncTransport]):
         return AsyncChat(self)
 
     @property
+    def beta(self) -> Self:
+        """This client: `client.beta.chat.completions` is where openai-python had `parse` and `stream` before."""
+        return self
+
+    @property
     def models(self) -> AsyncModels:
         """The models that the endpoint serves."""
         return AsyncModels(self)

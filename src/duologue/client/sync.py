@@ -69,6 +69,11 @@ class Client(BaseClient[Transport]):
         return Chat(self)
 
     @property
+    def beta(self) -> Self:
+        """This client: `client.beta.chat.completions` is where openai-python had `parse` and `stream` before."""
+        return self
+
+    @property
     def models(self) -> Models:
         """The models that the endpoint serves."""
         return Models(self)
