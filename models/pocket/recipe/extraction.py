@@ -53,7 +53,7 @@ def _chosen(voice: Voice, record: Record, about: About) -> list[str]:
     if voice.chance(0.5):
         voice.random.shuffle(keys)
     if voice.chance(0.4):
-        keys = keys[: voice.integer(min(2, len(keys)), len(keys))]
+        keys = keys[: voice.integer(min(1 if voice.chance(0.3) else 2, len(keys)), len(keys))]
     if about.keys and voice.chance(0.1):
         absent = [key for key in WORDS["absent_keys"] if key not in about.keys]
         keys.insert(voice.integer(0, len(keys)), voice.pick(absent))
@@ -133,6 +133,11 @@ KEY_LISTS = (
     ("\n{}\n", "- {} ({t})", "\n"), ("{}", '"{}" ({t})', " and "), ("{}", "{}: {t}", ", "),
     ("{}", "{} as {t}", ", "),
 )  # fmt: skip
+# How a single key is called for.
+SINGLE = (
+    "key {}", "the key {}", 'key "{}"', 'the key "{}"', "one key, {}", "the single key {}", "the field {}",
+    'only "{}"', "nothing but {}",
+)  # fmt: skip
 # What types are called.
 TYPES = {
     "string": ("string", "string", "text", "str"),
@@ -147,6 +152,8 @@ TYPES = {
 def _listed(voice: Voice, record: Record, hints: dict[str, str]) -> str:
     """The keys as people list them; of some they say more."""
     hinted = {key: _hinted(voice, key, value, hints.get(key, "")) for key, value in record.items()}
+    if len(hinted) == 1 and voice.chance(0.6):
+        return voice.pick(SINGLE).replace("{}", *hinted.values())
     if voice.chance(0.45):
         return listed(
             [f"the {key}" for key in hinted.values()] if voice.chance(0.25) else list(hinted.values())
