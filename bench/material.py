@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["SHAPES", "chunk", "completion", "frames", "frames_of"]
+__all__ = ["FORMS", "SHAPES", "chunk", "completion", "frames", "frames_of"]
 
 WORDS = ("The", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "then", "it", "rests")
 CHOICES = 4
 TOP_LOGPROBS = 5
+CHUNKS_A_SECOND = 50
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -27,12 +28,12 @@ def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict
     }
 
 
-def frames(count: int, **unknown: Any) -> list[bytes]:
-    """A stream of `count` text chunks as server-sent events; `unknown` fields are added to each."""
-    chunks = [chunk({"role": "assistant", "content": "", "refusal": None}, **unknown)]
-    chunks += [chunk({"content": word(at)}, **unknown) for at in range(count)]
-    chunks.append(chunk({}, "stop", **unknown))
-    return _events(chunks)
+def frames(count: int, form: str = "") -> list[bytes]:
+    """A stream of `count` text chunks as server-sent events: as the OpenAI API sends it, or in one of `FORMS`."""
+    chunks = [chunk({"role": "assistant", "content": "", "refusal": None})]
+    chunks += [chunk({"content": word(at)}) for at in range(count)]
+    chunks.append(chunk({}, "stop"))
+    return _events([FORMS[form](at, each) for at, each in enumerate(chunks)] if form else chunks)
 
 
 def frames_of(shape: str, count: int) -> list[bytes]:
@@ -95,6 +96,58 @@ def _thought(at: int) -> dict[str, Any]:
 # The items of an array of numbers: a structured answer that can be as long as one likes.
 def _item(at: int) -> dict[str, Any]:
     return chunk({"content": f"{at % 10}," if at else '{"items":['})
+
+
+# --- what other servers make of a chunk of the OpenAI API, by its number in the stream --------------------------
+
+
+def _unknown(at: int, whole: dict[str, Any]) -> dict[str, Any]:
+    return {**whole, "provider": "someone", "timings": {"predicted_ms": 12.5}}
+
+
+def _roles(at: int, whole: dict[str, Any]) -> dict[str, Any]:
+    choice = whole["choices"][0]
+    return {**whole, "choices": [{**choice, "delta": {"role": "assistant", **choice["delta"]}}]}
+
+
+def _usage(at: int, whole: dict[str, Any]) -> dict[str, Any]:
+    return {**whole, "usage": {"prompt_tokens": 9, "total_tokens": at + 9, "completion_tokens": at}}
+
+
+def _clock(at: int, whole: dict[str, Any]) -> dict[str, Any]:
+    return {**whole, "created": whole["created"] + at // CHUNKS_A_SECOND}
+
+
+def _openrouter(at: int, whole: dict[str, Any]) -> dict[str, Any]:
+    choice = whole["choices"][0]
+    delta = {"role": "assistant", "content": "", **choice["delta"]}
+    end = choice["finish_reason"]
+    return {
+        "id": "gen-1727346169-Jw3XbkqPq1mUOPy2sCZa",
+        "provider": "OpenAI",
+        "model": "openai/gpt-4o",
+        "object": "chat.completion.chunk",
+        "created": whole["created"],
+        "choices": [
+            {
+                "index": 0,
+                "delta": delta,
+                "finish_reason": end,
+                "native_finish_reason": end,
+                "logprobs": None,
+            }
+        ],
+        "system_fingerprint": whole["system_fingerprint"],
+    }
+
+
+FORMS: Mapping[str, Callable[[int, dict[str, Any]], dict[str, Any]]] = {
+    "unknown fields": _unknown,
+    "a role in each delta": _roles,
+    "usage in each chunk": _usage,
+    "a clock in created": _clock,
+    "OpenRouter's form": _openrouter,
+}
 
 
 def _at(whole: dict[str, Any], index: int) -> dict[str, Any]:

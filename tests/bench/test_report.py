@@ -13,7 +13,7 @@ from bench.__main__ import SUITES
 from bench.budgets import BUDGETS
 from bench.report import Kept
 
-from bench import accumulate, client, frameworks, report, server, start
+from bench import accumulate, client, frameworks, material, report, server, start
 
 RESULTS = Path(__file__).parent / "results"
 NOTES = """For those who write here.
@@ -155,7 +155,8 @@ def test_budgets_name_what_is_measured() -> None:
         *of_client,
         *of_accumulate,
         *(f"server, {name}" for name in server.ASKED),
-        *("decode, known fields", "decode, unknown fields", "first chunk"),
+        *(f"decode, {form}" for form in ("known fields", *material.FORMS)),
+        "first chunk",
     }
     assert {budget.title for budget in BUDGETS} <= titles
     contestants = {*client.CLIENTS, *frameworks.SERVERS, "msgspec alone", accumulate.SHORTEST}
