@@ -20,17 +20,17 @@ def run() -> Iterator[Comparison]:
     """CPU per request, one after the other."""
     long = {"model": "content-10-0", "messages": _messages(), "tools": _tools()}
     scored = {"model": f"logprobs-{effort.of(TOKENS)}-0", "logprobs": True, "top_logprobs": 5}
-    cases: Mapping[str, tuple[Mapping[str, Any], int]] = {
-        f"1 MB of messages, {TOOLS} tools": (long, 20),
-        f"{TOKENS} tokens with logprobs": (scored, 3),
+    cases: Mapping[str, tuple[Mapping[str, Any], int, int]] = {
+        f"1 MB of messages, {TOOLS} tools": (long, 20, 10),
+        f"{TOKENS} tokens with logprobs": (scored, 3, effort.of(TOKENS)),
     }
     with serving() as url:
-        for title, (asked, count) in cases.items():
+        for title, (asked, count, words) in cases.items():
             requests = effort.of(count)
             yield from compare_all(
                 f"big, {title}",
                 {"CPU": "µs per request"},
-                measures(url, "whole", requests, requests, asked),
+                measures(url, "whole", requests, requests, asked, words),
                 ours="duologue",
                 beside=("openai",),
                 rounds=5,

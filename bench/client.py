@@ -16,7 +16,7 @@ __all__ = ["CASES", "CLIENTS", "PACED", "RARELY", "UNPACED", "measures", "run", 
 RATE = 50  # chunks a second of a paced stream
 OVER_S = 1.0  # paced streams begin one after another over this time
 LIMIT_S = 300  # for one run of one client
-RARELY = {"litellm": 2}  # rounds of those that take long
+RARELY = {"litellm": 1}  # rounds of those that take long
 
 
 class Contestant(NamedTuple):
@@ -54,7 +54,7 @@ CLIENTS: Mapping[str, tuple[Contestant, ...]] = {
 
 
 class Case(NamedTuple):
-    """What is read how: streams of a shape, so many chunks of each, a rate (0: all at once)."""
+    """What is read how: streams of a shape, so many chunks of each, a rate (0: all at once), and by whom."""
 
     title: str
     mode: str
@@ -64,7 +64,10 @@ class Case(NamedTuple):
     rate: int
     rounds: int
     over: float = OVER_S
+    clients: tuple[str, ...] = tuple(CLIENTS)
 
+
+FEW = ("duologue", "openai", "floor")  # where all would take minutes
 
 # Those that a budget names have more rounds.
 CASES = (
@@ -75,6 +78,8 @@ CASES = (
     Case("async, 100 paced streams", "asyncio", 100, "content", 200, RATE, 5),
     Case("uvloop, 100 paced streams", "uvloop", 100, "content", 200, RATE, 5),
     Case("async, 300 paced streams", "asyncio", 300, "content", 100, RATE, 3),
+    Case("uvloop, 1 paced stream", "uvloop", 1, "content", 100, RATE, 3, clients=FEW),
+    Case("uvloop, 300 paced streams", "uvloop", 300, "content", 100, RATE, 3, clients=FEW),
     Case("async, 100 streams in one instant", "asyncio", 100, "content", 50, RATE, 3, 0),
     Case("async, 20 unpaced streams", "asyncio", 20, "content", 1000, 0, 5),
     Case("uvloop, 20 unpaced streams", "uvloop", 20, "content", 1000, 0, 5),
@@ -101,10 +106,11 @@ def _compare(url: str, case: Case) -> list[Comparison]:
     plots = {"first chunk": "client-first-chunk"} if plotted else {}
     if plotted and case.streams > 1:  # of one stream it is less than pages can show
         plots["memory"] = "client-memory"
+    measured = measures(url, case.mode, case.streams, case.streams * count, asked, count, _over(case))
     return compare_all(
         f"client, {case.title}",
         PACED if case.rate else UNPACED,
-        measures(url, case.mode, case.streams, case.streams * count, asked, _over(case)),
+        {name: measure for name, measure in measured.items() if name in case.clients},
         ours="duologue",
         beside=("openai",),
         floor="floor",
@@ -120,10 +126,22 @@ def _over(case: Case) -> float:
 
 
 def measures(
-    url: str, mode: str, streams: int, units: int, asked: Mapping[str, Any], over: float = 0.0
+    url: str, mode: str, streams: int, units: int, asked: Mapping[str, Any], least: int, over: float = 0.0
 ) -> dict[str, Measures]:
-    """The measure of each client that has the mode; the streams begin one after another `over` so many seconds."""
-    job = {"url": url, "mode": mode, "streams": streams, "units": units, "asked": asked, "over": over}
+    """The measure of each client that has the mode.
+
+    Each stream has `least` chunks or words, and a client that gives fewer is absent. The streams begin one after
+    another `over` so many seconds.
+    """
+    job = {
+        "url": url,
+        "mode": mode,
+        "streams": streams,
+        "units": units,
+        "asked": asked,
+        "least": least,
+        "over": over,
+    }
     return {
         name: worker(contestant.environment, contestant.program, {**job, "client": contestant.client})
         for name, contestants in CLIENTS.items()

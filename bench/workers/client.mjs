@@ -16,6 +16,7 @@ async function read(model, counted) {
   for await (const _ of await client.chat.completions.create({ messages, ...job.asked, model, stream: true })) {
     if (number++ === 0 && counted && firsts.push(performance.now() - begun) === job.streams) open = resident();
   }
+  if (counted && number < job.least) throw new Error(`a stream of ${job.least} chunks gave ${number}`);
 }
 
 await read('content-2-0', false);

@@ -7,7 +7,6 @@ KiB of memory for an open stream, and seconds in all. Imports and a first reques
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import resource
@@ -22,14 +21,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 WARM_UP = "content-2-0"
+READ_BYTES = 65536  # of one read of the floor, and of the raw socket
 
 
 class Reading:
-    """What the streams of one run have seen."""
+    """What the streams of one run have seen; each has `least` chunks, or the run counts for nothing."""
 
-    def __init__(self, streams: int, units: int) -> None:
-        self.streams, self.units = streams, units
+    def __init__(self, streams: int, units: int, least: int) -> None:
+        self.streams, self.units, self.least = streams, units, least
         self.firsts: list[float] = []
+        self.counts: list[int] = []
         self.resident = 0.0
         self.begin()
 
@@ -42,7 +43,14 @@ class Reading:
         if len(self.firsts) == self.streams:  # every stream is open now
             self.resident = resident()
 
+    def end(self, chunks: int) -> None:
+        self.counts.append(chunks)
+
     def report(self) -> dict[str, float]:
+        if len(self.counts) < self.streams:
+            sys.exit(f"{len(self.counts)} of {self.streams} streams came to their end")
+        if min(self.counts) < self.least:
+            sys.exit(f"a stream of {self.least} chunks gave {min(self.counts)}")
         return {
             "CPU": (cpu() - self.cpu) / self.units * 1e6,
             "first chunk": statistics.median(self.firsts) * 1e3,
@@ -117,14 +125,33 @@ def litellm_async(url: str) -> Any:
     )
 
 
+class Reads(asyncio.BufferedProtocol):
+    """Reads into memory that all connections share, and feeds `take`, which gets None when the connection ends.
+
+    asyncio would give a `Protocol` 256 KiB of new memory for each read: that is no floor.
+    """
+
+    memory = memoryview(bytearray(READ_BYTES))
+    take: Any
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.memory
+
+    def buffer_updated(self, count: int) -> None:
+        self.take(self.memory[:count])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.take(None)
+
+
 def floor(url: str) -> Any:
     """A bare asyncio protocol, httptools and msgspec: what is done at least."""
     feeding = _floor_parser()
 
-    class Protocol(asyncio.Protocol):
+    class Protocol(Reads):
         def __init__(self) -> None:
             self.ready: asyncio.Queue[Any] = asyncio.Queue()
-            self.data_received = feeding(self.ready.put_nowait)
+            self.take = feeding(self.ready.put_nowait)
 
     async def create(**request: Any) -> Any:
         address = urlsplit(url)
@@ -148,13 +175,15 @@ def floor_sync(url: str) -> Any:
 
     def create(**request: Any) -> Any:
         address = urlsplit(url)
+        memory = memoryview(bytearray(READ_BYTES))
         ready: list[Any] = []
-        feed = feeding(ready.append)
+        take = feeding(ready.append)
         with socket.create_connection((address.hostname, address.port)) as connection:
             connection.sendall(_request(address, request))
             while not ready or ready[-1] is not None:
                 ready.clear()
-                feed(connection.recv(65536))
+                count = connection.recv_into(memory)
+                take(memory[:count] if count else None)
                 yield from filter(None, ready)
 
     return create
@@ -172,17 +201,22 @@ def _floor_parser() -> Any:
     class Events:
         def __init__(self, put: Any) -> None:
             self.put = put
+            self.rest = b""  # of an event that is cut
 
         def on_body(self, body: bytes) -> None:
-            for event in body.split(b"\n\n"):
+            *events, self.rest = (self.rest + body).split(b"\n\n")
+            for event in events:
                 if event.startswith(b"data: {"):
-                    with contextlib.suppress(msgspec.DecodeError):  # one that is cut: the floor forgets it
-                        self.put(decode(event[6:]))
+                    self.put(decode(event[6:]))
 
         def on_message_complete(self) -> None:
             self.put(None)
 
-    return lambda put: httptools.HttpResponseParser(Events(put)).feed_data
+    def feeding(put: Any) -> Any:
+        feed = httptools.HttpResponseParser(Events(put)).feed_data
+        return lambda data: put(None) if data is None else feed(data)
+
+    return feeding
 
 
 def _request(address: Any, request: dict[str, Any]) -> bytes:
@@ -194,19 +228,30 @@ def _request(address: Any, request: dict[str, Any]) -> bytes:
 def raw(url: str) -> Any:
     """A socket: when its first bytes of an event are there, nobody can have the chunk earlier."""
 
+    class Protocol(Reads):
+        def __init__(self) -> None:
+            self.ready: asyncio.Queue[Any] = asyncio.Queue()
+
+        def take(self, data: memoryview | None) -> None:
+            self.ready.put_nowait(data and bytes(data))
+
     async def create(**request: Any) -> Any:
         address = urlsplit(url)
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        writer.write(_request(address, request))
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Protocol, address.hostname, address.port)
+        transport.write(_request(address, request))
 
         async def reads() -> Any:
-            yield await reader.readuntil(b"data: ")
-            last = b""
+            part = b""
+            while b"data: " not in part:
+                part += await protocol.ready.get()
+            yield part
+            last = part[-7:]
             while not last.endswith(b"\r\n0\r\n\r\n"):
-                part = await reader.read(65536)
+                part = await protocol.ready.get()
                 last = (last + part)[-7:]
                 yield part
-            writer.close()
+            transport.close()
 
         return reads()
 
@@ -216,16 +261,22 @@ def raw(url: str) -> Any:
 # --- the two ways to run one -------------------------------------------------------------------------------------
 
 
-def in_threads(create: Any, asked: dict[str, Any], over: float, reading: Reading) -> None:
-    def read(model: str, tell: Any) -> None:
-        begun = time.perf_counter()
-        for number, _ in enumerate(create(**{**asked, "model": model})):
-            if not number:
-                tell(time.perf_counter() - begun)
+def _unheard(_: Any) -> None:
+    """What the first request tells, which does not count."""
 
-    read(WARM_UP, lambda _: None)
+
+def in_threads(create: Any, asked: dict[str, Any], over: float, reading: Reading) -> None:
+    def read(model: str, tell: Any, end: Any) -> None:
+        begun = time.perf_counter()
+        number = 0
+        for number, _ in enumerate(create(**{**asked, "model": model}), 1):
+            if number == 1:
+                tell(time.perf_counter() - begun)
+        end(number)
+
+    read(WARM_UP, _unheard, _unheard)
     reading.begin()
-    arguments = (asked["model"], reading.first)
+    arguments = (asked["model"], reading.first, reading.end)
     threads = [threading.Thread(target=read, args=arguments) for _ in range(reading.streams)]
     for thread in threads:
         thread.start()
@@ -237,7 +288,7 @@ def in_threads(create: Any, asked: dict[str, Any], over: float, reading: Reading
 async def in_tasks(make: Any, url: str, asked: dict[str, Any], over: float, reading: Reading) -> None:
     create = make(url)
 
-    async def read(model: str, tell: Any, wait: float = 0.0) -> None:
+    async def read(model: str, tell: Any, end: Any, wait: float = 0.0) -> None:
         await asyncio.sleep(wait)
         begun = time.perf_counter()
         number = 0
@@ -245,11 +296,12 @@ async def in_tasks(make: Any, url: str, asked: dict[str, Any], over: float, read
             if not number:
                 tell(time.perf_counter() - begun)
             number += 1
+        end(number)
 
-    await read(WARM_UP, lambda _: None)
+    await read(WARM_UP, _unheard, _unheard)
     reading.begin()
     waits = [over * at / reading.streams for at in range(reading.streams)]
-    await asyncio.gather(*(read(asked["model"], reading.first, wait) for wait in waits))
+    await asyncio.gather(*(read(asked["model"], reading.first, reading.end, wait) for wait in waits))
 
 
 def whole(create: Any, asked: dict[str, Any], reading: Reading) -> None:
@@ -258,8 +310,9 @@ def whole(create: Any, asked: dict[str, Any], reading: Reading) -> None:
     reading.begin()
     for _ in range(reading.streams):
         begun = time.perf_counter()
-        assert create(**asked).choices[0].message.content
+        text = create(**asked).choices[0].message.content
         reading.first(time.perf_counter() - begun)
+        reading.end(len(text.split()))
 
 
 def main() -> None:
@@ -267,7 +320,9 @@ def main() -> None:
     mode, over = job["mode"], job["over"]
     asked = {"messages": [{"role": "user", "content": "hello"}], **job["asked"]}
     make = globals()[job["client"]]
-    reading = Reading(job["streams"], job["units"])
+    # A raw socket's reads are no chunks: it reads until the body ends.
+    least = 0 if job["client"] == "raw" else job["least"]
+    reading = Reading(job["streams"], job["units"], least)
     if mode == "whole":
         whole(make(job["url"]), {**asked, "stream": False}, reading)
     elif mode == "threads":
