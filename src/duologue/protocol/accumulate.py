@@ -27,6 +27,7 @@ from ..types.chat.chat_completion import ChatCompletion
 from ..types.chat.chat_completion import Choice as WholeChoice
 from ..types.chat.chat_completion_chunk import ChatCompletionChunk, Choice, ChoiceDelta, ChoiceDeltaToolCall
 from ..types.chat.chat_completion_message import ChatCompletionMessage
+from ..types.completion_usage import CompletionUsage
 from .codec import typed
 
 __all__ = [
@@ -277,6 +278,10 @@ class CompletionBuilder:
         for into, obj in ((self._state, chunk), (state, choice), (state["delta"], choice.delta)):
             for name, value in unknown_fields(obj).items():
                 _apply_unknown(into, name, value)
+
+    def set_usage(self, usage: CompletionUsage) -> None:
+        """Take the usage of a chunk, and nothing else of it."""
+        self._state["usage"] = usage
 
     def text_of(self, index: int, name: str) -> Take | None:
         """What takes more of a text of a choice, for chunks that bring nothing else; None before its first.

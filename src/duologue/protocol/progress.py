@@ -23,6 +23,7 @@ from ..types.chat.chat_completion_stream_event import (
 )
 from .accumulate import CompletionBuilder, choice_index, is_over, value_of
 from .codec import loads
+from .dialect import Asked, Watch
 from .errors import APIResponseValidationError
 from .usual import Usual
 
@@ -60,7 +61,7 @@ class Accumulator(CompletionBuilder):
         self.finished: list[Done] = []
         self.choices: dict[int, ChoiceProgress] = {}
         self.usual = False  # whether the last chunk brought more content to a choice, and nothing else known
-        self._usual = Usual(self.add_unknown)
+        self._usual = Usual(Watch(Asked(), "off"), self)
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take one more chunk."""

@@ -97,8 +97,7 @@ class StreamReader:
         self._open = set(range(self._asked.n))
         self._finished: set[int] = set()
         self._restless: set[int] = set()  # the choices that went on after they had finished
-        self._usual = Usual(self._builder.add_unknown if self._builder is not None else None)
-        self._usage: CompletionUsage | None = None
+        self._usual = Usual(self._watch, self._builder)
         self._events = 0
         self._beginning = bytearray()  # of the body, until there is an event
         self._whole: ChatCompletion | None = None
@@ -118,7 +117,7 @@ class StreamReader:
     @property
     def usage(self) -> CompletionUsage | None:
         """The last token counts that came."""
-        return self._usage
+        return self._usual.usage
 
     def feed(self, data: bytes) -> list[ChatCompletionChunk]:
         """The chunks that `data` completes. Nothing follows once there is an outcome."""
@@ -221,7 +220,7 @@ class StreamReader:
 
     def _take(self, chunk: ChatCompletionChunk) -> None:
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._usual.usage = chunk.usage
         self._add(chunk)
         self._usual.forget()
         for position, choice in enumerate(chunk.choices):
@@ -331,7 +330,7 @@ class StreamReader:
             self._complete()
 
     def _complete(self) -> None:
-        if self._asked.include_usage and self._usage is None:
+        if self._asked.include_usage and self._usual.usage is None:
             self.met("no-usage")
         self._whole = self.completion
         if self._whole is not None:
@@ -361,7 +360,7 @@ class StreamReader:
         """Nothing is lost: the exception carries what had arrived."""
         error.completion = self.completion
         error.last_chunk = self.last_chunk
-        error.usage = self._usage
+        error.usage = self._usual.usage
         error.request_id = self.request_id
         return error
 

@@ -2,6 +2,8 @@
 
 Most chunks are of this kind. To find that out with one comparison, and to do nothing else with them, is what
 makes reading a stream cheap; whatever is new in a chunk makes the comparison fail, and then it is looked at.
+Some servers say their role, the time or the usage so far in each chunk. Once that was met, it is left out of the
+comparison.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from ..types.chat.chat_completion_chunk import (
     ChoiceDeltaToolCall,
     ChoiceDeltaToolCallFunction,
 )
-from .accumulate import Take
+from ..types.completion_usage import CompletionUsage
+from .accumulate import CompletionBuilder, Take
 from .codec import ODD, decode_fast, may_be_deep
-from .dialect import may_repeat
+from .dialect import Watch, may_repeat
 
 __all__ = ["FORGET", "Usual"]
 
@@ -69,22 +72,29 @@ class _Pattern(NamedTuple):
 
 
 class Usual:
-    """What the next usual chunk looks like, and what takes its content; `unknown` takes its unknown fields."""
+    """What the next usual chunk looks like, and what takes its content.
+
+    `builder` takes its unknown fields and its usage; `watch` knows what the server does in each chunk. `usage` is
+    the last one that came.
+    """
 
     __slots__ = (
+        "_builder",
         "_choice",
         "_chunk",
         "_delta",
+        "_habits",
         "_head",
         "_obfuscated",
         "_odd",
         "_pattern",
         "_take",
-        "_unknown",
+        "_watch",
         "takers",
+        "usage",
     )
 
-    def __init__(self, unknown: Callable[[ChatCompletionChunk], object] | None = None) -> None:
+    def __init__(self, watch: Watch, builder: CompletionBuilder | None) -> None:
         self._delta = ChoiceDelta()
         self._choice = Choice(index=_NONE, delta=self._delta)
         self._chunk = ChatCompletionChunk(choices=[self._choice])
@@ -94,7 +104,10 @@ class Usual:
         self._odd = 0  # how many more chunks are expected to have unknown fields
         self._pattern: _Pattern | None = None  # where the last chunk had no content, but another text
         self._take: Take = FORGET
-        self._unknown = unknown
+        self._builder = builder
+        self.usage: CompletionUsage | None = None
+        self._watch = watch
+        self._habits = watch.habits
 
     def read(self, data: bytes) -> tuple[ChatCompletionChunk | None, bool]:
         """The chunk in `data`, and whether it is usual, and so taken.
@@ -115,17 +128,55 @@ class Usual:
             delta = choice.delta
             choice._wire = delta._wire = data
             content = self._delta.content = delta.content
-            if content is not None:
-                if self._obfuscated:
-                    self._chunk.obfuscation = chunk.obfuscation
-                # One comparison in C instead of a read per field.
-                if chunk == self._chunk or self._is_of_another(choice, chunk):
-                    self._take(content)
-                    return chunk, True
-            elif self._pattern is not None and self._goes_on(self._pattern, chunk, data):
+            # One comparison in C instead of a read per field.
+            if content is not None and chunk == self._chunk:
+                self._take(content)
+                return chunk, True
+            if self._goes_on_as_ever(choice, chunk, data):
                 return chunk, True
         link(chunk, data, ())
         return chunk, False
+
+    def _goes_on(self, choice: Choice, chunk: ChatCompletionChunk, data: bytes | None) -> bool:
+        """Whether the one choice of a chunk goes on with a text, and nothing else is said; then it is taken.
+
+        `data` is what the strict decoder made it of.
+        """
+        content = self._delta.content = choice.delta.content
+        if content is None:
+            pattern = self._pattern
+            return pattern is not None and data is not None and self._goes_on_with(pattern, chunk, data)
+        if self._obfuscated:
+            self._chunk.obfuscation = chunk.obfuscation
+        if chunk == self._chunk or self._is_of_another(choice, chunk):
+            self._take(content)
+            return True
+        return False
+
+    def _goes_on_as_ever(self, choice: Choice, chunk: ChatCompletionChunk, data: bytes | None) -> bool:
+        """The same but for what the server does in each chunk, which is repaired as it was when it was met."""
+        if not self._habits:
+            return self._goes_on(choice, chunk, data)
+        delta, usage, habits, usual = choice.delta, chunk.usage, self._habits, self._chunk
+        said = delta.role, chunk.id, chunk.created
+        if "role-repeated" in habits and choice.index in self._watch.roles:
+            delta.role = None
+        if "id-changes" in habits and chunk.id:
+            chunk.id = usual.id
+        if "created-changes" in habits and chunk.created:
+            chunk.created = usual.created
+        if "usage-beside-choices" in habits and data is not None:
+            chunk.usage = None
+        taken = self._goes_on(choice, chunk, data)
+        chunk.usage = usage
+        if not (taken and self._watch.repairs):
+            delta.role, chunk.id, chunk.created = said
+        if taken and usage is not None and data is not None:
+            link(chunk, data, ())
+            self.usage = usage
+            if self._builder is not None:
+                self._builder.set_usage(usage)
+        return taken
 
     def _read_odd(self, data: bytes) -> tuple[ChatCompletionChunk | None, bool]:
         """The same for a chunk that may have unknown fields, of which these may say something."""
@@ -147,7 +198,7 @@ class Usual:
             obj._wire = Origin(data, cls._home, own)
         return (chunk, True) if self.takes(chunk) else (None, False)
 
-    def _goes_on(self, pattern: _Pattern, chunk: ChatCompletionChunk, data: bytes) -> bool:
+    def _goes_on_with(self, pattern: _Pattern, chunk: ChatCompletionChunk, data: bytes) -> bool:
         """Whether a chunk without content has more of the text that the last one had; then it is taken."""
         delta = chunk.choices[0].delta
         held = _HOLDERS[pattern.name](delta)
@@ -167,16 +218,12 @@ class Usual:
 
     def takes(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk is usual but for unknown fields, and so taken."""
-        if len(chunk.choices) != 1:
+        if len(chunk.choices) != 1 or chunk.choices[0].delta.content is None:
             return False
-        choice = chunk.choices[0]
-        content = self._delta.content = choice.delta.content
-        self._chunk.obfuscation = chunk.obfuscation
-        if content is None or not (chunk == self._chunk or self._is_of_another(choice, chunk)):
+        if not self._goes_on_as_ever(chunk.choices[0], chunk, None):
             return False
-        self._take(content)
-        if self._unknown is not None and may_have_unknown(chunk):
-            self._unknown(chunk)
+        if self._builder is not None and may_have_unknown(chunk):
+            self._builder.add_unknown(chunk)
         return True
 
     def _is_of_another(self, choice: Choice, chunk: ChatCompletionChunk) -> bool:

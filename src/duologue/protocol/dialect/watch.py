@@ -22,10 +22,14 @@ Dialect = Literal["repair", "strict", "off"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
+# What servers do in each chunk, and of which nothing is to be said but the first time.
+HABITS = frozenset({"id-changes", "created-changes", "role-repeated", "usage-beside-choices"})
+
+
 class Watch:
     """What was met in one answer. `broken` is the first deviation that a strict reader does not let pass.
 
-    `builder` has what has come of a stream, where somebody keeps it.
+    `builder` has what has come of a stream, where somebody keeps it. `habits` are those of `HABITS` that were met.
     """
 
     def __init__(self, asked: Asked, dialect: Dialect, builder: CompletionBuilder | None = None) -> None:
@@ -35,7 +39,8 @@ class Watch:
         self.broken: Deviation | None = None
         self._seen = Seen(asked, builder)
         self._met: set[str] = set()
-        self._repairs = dialect == "repair"
+        self.habits: set[str] = set()
+        self.repairs = dialect == "repair"
         self._strict = dialect == "strict"
 
     @property
@@ -43,11 +48,18 @@ class Watch:
         """The indexes of the choices that have come."""
         return self._seen.begun
 
+    @property
+    def roles(self) -> set[int]:
+        """The indexes of the choices that have said their role."""
+        return self._seen.roles
+
     def met(self, rule: str) -> None:
         """A deviation in the present event; it is listed where it was met first."""
         if rule in self._met:
             return
         self._met.add(rule)
+        if rule in HABITS:
+            self.habits.add(rule)
         deviation = Deviation(rule, self.event)
         self.deviations.append(deviation)
         if self._strict and self.broken is None and RULES[rule].forbidden:
@@ -99,5 +111,5 @@ class Watch:
 
     def _act(self, rule: str, fix: Fix) -> None:
         self.met(rule)
-        if self._repairs and RULES[rule].action == "repair":
+        if self.repairs and RULES[rule].action == "repair":
             fix()
