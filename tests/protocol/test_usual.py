@@ -59,7 +59,7 @@ def chunk_of(number: int, part: dict[str, Any], first: bool) -> dict[str, Any]:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(parts, min_size=4, max_size=14))
 def test_what_servers_say_in_each_chunk(dialect: Dialect, given_parts: list[dict[str, Any]]) -> None:
-    """Each is repaired, or left, as the only odd one would be; the whole has the first identity, the last usage."""
+    """Each chunk is repaired, or left, as the only odd one would be; so is the whole."""
     begun: set[int] = set()
     chunks = []
     for number, part in enumerate(given_parts):
