@@ -28,7 +28,7 @@ SUITES = (
 
 
 def main() -> int:
-    """Measure, keep and show; the exit status is 2 for a suite that does not exist, 1 when one has failed."""
+    """Measure, keep and show; the exit status is 2 for what cannot be asked, 1 when a suite has failed."""
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument(
         "suites",
@@ -36,8 +36,10 @@ def main() -> int:
         metavar="SUITE",
         help=f"{', '.join(SUITES)}; all (default); report: only the page, from the results kept",
     )
-    parser.add_argument("--rounds", type=int, help="rounds that count, in place of each suite's own number")
-    parser.add_argument("--scale", type=float, default=1.0, help="a part of the work, to try the code: 0.01")
+    parser.add_argument(
+        "--rounds", type=_count, help="rounds that count, in place of each suite's own number"
+    )
+    parser.add_argument("--scale", type=_part, default=1.0, help="a part of the work, to try the code: 0.01")
     parser.add_argument("--no-install", action="store_true", help="leave out the peers that are not there")
     parser.add_argument(
         "--build-peers", action="store_true", help="compile the peers that have no wheels, too"
@@ -49,19 +51,45 @@ def main() -> int:
     if asked.suites == ["report"]:
         report.write(SUITES)
         return 0
-    names = SUITES if asked.suites in ([], ["all"]) else asked.suites
+    names = SUITES if not asked.suites or "all" in asked.suites else asked.suites
     if unknown := [name for name in names if name not in SUITES]:
         print(f"No such suite: {', '.join(unknown)}. There are: {', '.join(SUITES)}.", file=sys.stderr)
         return 2
     effort.rounds, effort.scale = asked.rounds, asked.scale
+    if asked.write and not effort.whole:
+        parser.error("--write takes whole results: leave out --rounds and --scale")
+    others = [name for name in SUITES if name not in names]
+    if asked.write and (absent := report.missing(others, report.RESULTS)):
+        parser.error(f"--write takes the results of all suites: measure {', '.join(absent)}, too")
     if not asked.no_install:
         peers.install()
-    failed = [name for name in names if not _measured(name, asked.build_peers)]
+    try:
+        failed = [name for name in names if not _measured(name, asked.build_peers)]
+    except KeyboardInterrupt:
+        print("\nInterrupted. The suites that had come to their end are kept.", file=sys.stderr)
+        return 130
     if failed:
         print(f"Failed, and without new results: {', '.join(failed)}", file=sys.stderr)
     if asked.write:
         report.write(SUITES)
     return 1 if failed else 0
+
+
+def _count(text: str) -> int:
+    """A number of rounds. Raises `ValueError`."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def _part(text: str) -> float:
+    """A part of the work. Raises `ValueError`."""
+    if not 0 < (number := float(text)) <= 1:
+        raise ValueError(text)
+    return number
+
+
+_count.__name__, _part.__name__ = "number of rounds", "part of the work"  # in what argparse says of others
 
 
 def _measured(name: str, build_peers: bool) -> bool:
@@ -79,8 +107,9 @@ def _measured(name: str, build_peers: bool) -> bool:
         traceback.print_exc()
         return False
     seconds = time.monotonic() - begun
-    report.keep(name, found, seconds)
-    print(f"{name}: {seconds:.0f} s\n", flush=True)
+    if effort.whole:
+        report.keep(name, found, seconds)
+    print(f"{name}: {seconds:.0f} s{'' if effort.whole else ', not kept: a part of the work'}\n", flush=True)
     return True
 
 

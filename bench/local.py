@@ -30,12 +30,12 @@ import numpy as np
 
 from duologue.engines.local.gguf import GGUF
 
+from .peers import HOME, LLAMA_CPP_PYTHON, ROOT, compiled
 from .rounds import Comparison, Measure, compare
 
 __all__ = ["build_peers", "run"]
 
-ROOT = Path(__file__).resolve().parents[1]
-PEER = ROOT / ".bench" / "llama-cpp-python"
+PEER = HOME / "llama-cpp-python"
 # What the wheels of xllamacpp use, too. More would be unfair, and its matrix units fail on some processors.
 BUILD_OPTIONS = ("NATIVE=OFF", "AVX=ON", "AVX2=ON", "FMA=ON", "F16C=ON", "BMI2=ON")
 ROUNDS = 3
@@ -59,7 +59,7 @@ def run() -> list[Comparison]:
     if find_spec("xllamacpp") is None:
         print("llama.cpp is not installed: nothing to compare. pip install 'duologue[serve,gguf]'\n")
         return []
-    if not _has_peer():
+    if not compiled():
         print("llama-cpp-python is left out: python -m bench --build-peers local\n")
     return [found for name, path in _models().items() for found in _run(name, path)]
 
@@ -71,31 +71,34 @@ def _run(name: str, path: Path) -> list[Comparison]:
             OURS: stack.enter_context(_duologue(path, "--backend", "llama.cpp", "--threads", "1")),
             THEIRS: stack.enter_context(_xllamacpp(path)),
         }
-        if _has_peer():
+        if compiled():
             servers["llama-cpp-python's server"] = stack.enter_context(_llama_cpp_python(path))
         ends = _ends(path)
         return [
-            _compare(f"{name}, first token", "ms", servers, ends, _first_token, 1.25),
-            _compare(f"{name}, one stream", "ms per token", servers, ends, _stream, 1.25),
-            _compare(f"{name}, {STREAMS} streams", "ms per token, of all", servers, ends, _streams, 1.25),
+            _compare(f"{name}, first token", "ms", servers, ends, _first_token),
+            _compare(f"{name}, one stream", "ms per token", servers, ends, _stream),
+            _compare(f"{name}, {STREAMS} streams", "ms per token, of all", servers, ends, _streams),
         ]
 
 
 def build_peers() -> None:
     """Compile llama-cpp-python, unless it is there, for the same processors as xllamacpp's wheels."""
-    if _has_peer():
+    if compiled():
         return
     print(f"Building llama-cpp-python in {PEER}, which takes minutes.", flush=True)
     subprocess.run((sys.executable, "-m", "venv", PEER), check=True)
     subprocess.run(
-        (PEER / "bin" / "python", "-m", "pip", "install", "--quiet", "llama-cpp-python[server]"),
+        (
+            PEER / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"llama-cpp-python[server]=={LLAMA_CPP_PYTHON}",
+        ),
         env={**os.environ, "CMAKE_ARGS": " ".join(f"-DGGML_{name}" for name in BUILD_OPTIONS)},
         check=True,
     )
-
-
-def _has_peer() -> bool:
-    return any(PEER.glob("lib/*/site-packages/llama_cpp/server"))
 
 
 def _compare(
@@ -104,13 +107,12 @@ def _compare(
     servers: Mapping[str, str],
     ends: Mapping[str, int],
     measure: Callable[[str, Mapping[str, int]], float],
-    budget: float,
 ) -> Comparison:
     def of(url: str) -> Measure:
         return lambda: measure(url, ends) * 1e3
 
     measures = {name: of(url) for name, url in servers.items()}
-    return compare(title, unit, measures, ours=OURS, peer=THEIRS, budget=budget, rounds=ROUNDS)
+    return compare(title, unit, measures, ours=OURS, peer=THEIRS, rounds=ROUNDS)
 
 
 # --- what is measured ------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ def _models() -> dict[str, Path]:
     if named := os.environ.get("DUOLOGUE_BENCH_GGUF"):
         return {Path(named).stem: Path(named)}
     pocket = duologue_pocket.path()
-    return {"pocket": pocket, "pocket made heavier": _heavier(pocket, ROOT / ".bench" / "heavier.gguf")}
+    return {"pocket": pocket, "pocket made heavier": _heavier(pocket, HOME / "heavier.gguf")}
 
 
 def _heavier(source: Path, target: Path) -> Path:

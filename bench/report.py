@@ -10,14 +10,15 @@ from pathlib import Path
 import msgspec
 
 from . import machine, peers
-from .budgets import BUDGETS, Budget
-from .rounds import Comparison, effort
+from .budgets import BUDGETS, OWN, Budget
+from .rounds import Comparison, figure, shown
 
-__all__ = ["UNKNOWN", "Kept", "keep", "kept", "notes", "page", "write"]
+__all__ = ["UNKNOWN", "Kept", "keep", "kept", "missing", "notes", "page", "write"]
 
 RESULTS = peers.HOME / "results"
 PAGE = peers.ROOT / "docs" / "performance.md"
 PLOTS = PAGE.with_suffix("")
+NOTHING = "nothing"  # a contestant that does nothing: what is ours over it says nothing
 UNKNOWN = "What takes the time has not been looked at."
 NOTES = Path(__file__).resolve().parent / "notes.md"
 
@@ -35,11 +36,15 @@ on the same work in one run, and what counts is the ratio.
   better; 0.1 is a tenth of the peer's cost.
 - A budget is kept or missed by the median. *Not in every round* says that it lies between the lowest and the
   highest ratio: another run may say otherwise.
+- A row without a budget is only reported. *Limits of our own* are judged in the same way;
+  nobody was promised them.
 - *Floor* is the ratio, to the same peer, of the least that can be done: msgspec alone for decoding, httptools and
-  msgspec on a bare socket for the clients, a bare ASGI app for the server.
-- CPU is user and system time of the process that is measured, its children included. The other end runs in a
-  process of its own, over loopback sockets. Paced streams bring 50 chunks a second each and begin one after
-  another over a second; unpaced ones come as fast as they are read.
+  msgspec on a bare socket for the clients, a bare ASGI app for the server. The floor reads into one
+  memory for all connections, has no deadlines, no limits and no errors, and knows one form of an event.
+- CPU is user and system time of the process that is measured; in the suites client, big and frameworks with its
+  children. The other end runs in a process of its own, over loopback sockets; in the suite first chunk it is
+  threads of the same process, for all contestants alike. Paced streams bring 50 chunks a second each and begin
+  one after another over a second; unpaced ones come as fast as they are read.
 - Peers that take very long have fewer rounds. One that takes longer than its limit is left out, and its row says
   so.
 
@@ -51,7 +56,9 @@ do not. Differences of less than the spread mean nothing.
 
 `make bench` measures everything on your machine, `make bench ARGS="client --rounds 3"` one suite of it. Peers are
 installed, pinned, into environments of their own under `.bench`. Results are kept in `.bench/results`:
-`make bench ARGS=report` makes this page from them, `make bench ARGS="--write all"` does both.
+`make bench ARGS=report` makes this page from them, `make bench ARGS="--write all"` does both. Fewer rounds
+(`--rounds`) or a part of the work (`--scale`) are only shown: neither results nor this page come of them. A suite
+that fails leaves its earlier results, with the commit that they are of.
 """
 
 
@@ -64,7 +71,6 @@ class Kept(msgspec.Struct):
     seconds: float
     machine: str
     python: str
-    scale: float
     versions: dict[str, str]
     comparisons: list[Comparison]
 
@@ -72,7 +78,7 @@ class Kept(msgspec.Struct):
 def keep(suite: str, comparisons: list[Comparison], seconds: float) -> None:
     """Write the results of a suite, over those of an earlier run."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    measured = (machine.machine(), machine.python(), effort.scale, machine.versions())
+    measured = (machine.machine(), machine.python(), machine.versions())
     RESULTS.mkdir(parents=True, exist_ok=True)
     whole = msgspec.json.encode(
         Kept(suite, date, machine.commit(), round(seconds, 1), *measured, comparisons)
@@ -86,18 +92,23 @@ def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
     return [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
 
 
-def write(suites: Iterable[str], folder: Path = RESULTS) -> None:
-    """Write the page and its plots from the results that are there. `SystemExit` for none, or scaled ones."""
+def missing(suites: Iterable[str], folder: Path) -> list[str]:
+    """The suites without results."""
+    return [suite for suite in suites if not (folder / f"{suite}.json").exists()]
+
+
+def write(suites: Sequence[str], folder: Path = RESULTS) -> None:
+    """Write the page and its plots from the results that are there. `SystemExit` where some are not."""
     from . import plots
 
+    if absent := missing(suites, folder):
+        raise SystemExit(
+            f"The page is left as it is: there are no results of {', '.join(absent)} in {folder}."
+        )
     found = kept(suites, folder)
-    if not found:
-        raise SystemExit(f"There are no results in {folder}: measure first.")
-    if scaled := [each.suite for each in found if each.scale != 1]:
-        raise SystemExit(f"These results are of a part of the work, and no page is made of them: {scaled}")
-    paths = plots.draw([comparison for each in found for comparison in each.comparisons], PLOTS)
-    text = page(found, notes(NOTES.read_text("utf-8")), [f"{PLOTS.name}/{path.name}" for path in paths])
-    PAGE.write_text(text, "utf-8")
+    comparisons = [comparison for each in found for comparison in each.comparisons]
+    drawn = {f"{PLOTS.name}/{path.name}": caption for path, caption in plots.draw(comparisons, PLOTS).items()}
+    PAGE.write_text(page(found, notes(NOTES.read_text("utf-8")), drawn), "utf-8")
     print(f"Written: {PAGE.relative_to(peers.ROOT)}")
 
 
@@ -107,15 +118,18 @@ def notes(text: str) -> dict[str, str]:
     return {heading.strip(): body.strip() for heading, _, body in sections}
 
 
-def page(found: Sequence[Kept], notes: Mapping[str, str], plots: Sequence[str] = ()) -> str:
-    """The page, in Markdown.
+def page(found: Sequence[Kept], notes: Mapping[str, str], plots: Mapping[str, str] | None = None) -> str:
+    """The page, in Markdown, with plots by their paths and captions.
 
     A note stands where the budget is missed that its heading names by the title of its comparison. Notes on what
     is not missed stand at the end of the budgets.
     """
     parts = [INTRODUCTION, _measured_on(found), _budgets(found), *_missed(found, notes)]
     if plots:
-        parts += ["## Plots\n", *(f"![{Path(plot).stem.replace('-', ' ')}]({plot})\n" for plot in plots)]
+        parts += [
+            "## Plots\n",
+            *(f"![{said.partition('.')[0]}]({plot})\n\n{said}\n" for plot, said in plots.items()),
+        ]
     parts += [_suite(each) for each in found]
     return "\n".join(parts)
 
@@ -139,10 +153,13 @@ def _different(lines: Iterable[str]) -> list[str]:
 
 
 def _budgets(found: Sequence[Kept]) -> str:
-    head = _row("what", "beside", "budget", "measured (lowest to highest)", "floor", "verdict")
-    head += "|---|---|---|---|---|---|\n"
-    rows = "".join(_budget(budget, _comparison(budget, found)) for budget in BUDGETS)
-    return f"## Budgets\n\n{head}{rows}"
+    tables = []
+    for heading, budgets in (("## Budgets", BUDGETS), ("### Limits of our own", OWN)):
+        head = _row("what", "beside", "budget", "measured (lowest to highest)", "floor", "verdict")
+        head += "|---|---|---|---|---|---|\n"
+        rows = "".join(_budget(budget, _comparison(budget, found)) for budget in budgets)
+        tables.append(f"{heading}\n\n{head}{rows}")
+    return "\n".join(tables)
 
 
 def _comparison(budget: Budget, found: Sequence[Kept]) -> Comparison | None:
@@ -155,7 +172,7 @@ def _budget(budget: Budget, comparison: Comparison | None) -> str:
     if comparison is not None and (values := comparison.beside(comparison.ours, budget.peer)):
         floor = comparison.beside(comparison.floor, budget.peer)
         cells[3] = _spread(values)
-        cells[4] = f"{statistics.median(floor):.3g}" if floor else ""
+        cells[4] = figure(statistics.median(floor)) if floor else ""
         cells[5] = _bold(comparison.verdict(budget.peer))
     elif comparison is not None and budget.peer in comparison.absent:
         cells[5] = f"not measured: {comparison.absent[budget.peer]}"
@@ -176,21 +193,20 @@ def _bold(verdict: str) -> str:
 
 def _missed(found: Sequence[Kept], notes: Mapping[str, str]) -> Iterator[str]:
     """What is known of each budget that is missed, and of what was done for the others."""
-    missed = {
-        budget.title: comparison.verdict(budget.peer)
-        for budget in BUDGETS
-        if (comparison := _comparison(budget, found)) is not None
-        and comparison.verdict(budget.peer).startswith("MISSED")
-    }
+    missed: dict[str, list[str]] = {}
+    for budget in (*BUDGETS, *OWN):
+        comparison = _comparison(budget, found)
+        if comparison is not None and (verdict := comparison.verdict(budget.peer)).startswith("MISSED"):
+            missed.setdefault(budget.title, []).append(f"{verdict.lower()} beside {shown(budget.peer)}")
     if missed:
         yield "### Where a budget is missed\n"
-    for title, verdict in missed.items():
-        yield f"**{title}**: {verdict.lower()}. {notes.get(title, UNKNOWN)}\n"
+    for title, verdicts in missed.items():
+        yield f"**{shown(title)}**: {'; '.join(verdicts)}. {notes.get(title, UNKNOWN)}\n"
     others = {title: text for title, text in notes.items() if title not in missed}
     if others:
         yield "### Notes on others\n"
     for title, text in others.items():
-        yield f"**{title}**: {text}\n"
+        yield f"**{shown(title)}**: {text}\n"
 
 
 # --- suites --------------------------------------------------------------------------------------------------
@@ -201,7 +217,7 @@ def _suite(each: Kept) -> str:
     commit = f", commit {each.commit}" if each.commit else ""
     lines = [heading, f"{each.date}{commit}, in {each.seconds / 60:.1f} minutes.\n"]
     for comparison in each.comparisons:
-        lines.append(f"**{comparison.title}** ({comparison.unit})\n")
+        lines.append(f"**{shown(comparison.title)}** ({comparison.unit})\n")
         lines.append(_table(comparison))
     return "\n".join(lines)
 
@@ -210,10 +226,11 @@ def _table(comparison: Comparison) -> str:
     beside = "ours less it" if comparison.by == "difference" else "ours over it"
     rows = [_row("", "median", "lowest to highest", "rounds", beside), "|---|---|---|---|---|\n"]
     for name, values in comparison.samples.items():
-        ours = "" if name == comparison.ours else _spread(comparison.beside(comparison.ours, name))
-        middle, extremes = f"{statistics.median(values):.4g}", f"{min(values):.4g} to {max(values):.4g}"
-        rows.append(_row(name, middle, extremes, str(len(values)), ours))
-    rows += [_row(name, "", reason, "", "") for name, reason in comparison.absent.items()]
+        alone = name in (comparison.ours, NOTHING)
+        ours = "" if alone else _spread(comparison.beside(comparison.ours, name))
+        extremes = f"{figure(min(values), 4)} to {figure(max(values), 4)}"
+        rows.append(_row(shown(name), figure(statistics.median(values), 4), extremes, str(len(values)), ours))
+    rows += [_row(shown(name), "", reason, "", "") for name, reason in comparison.absent.items()]
     return "".join(rows)
 
 
@@ -225,4 +242,4 @@ def _spread(values: Sequence[float]) -> str:
     """The median, the lowest and the highest."""
     if not values:
         return ""
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+    return f"{figure(statistics.median(values))} ({figure(min(values))} to {figure(max(values))})"

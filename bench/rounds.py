@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -10,7 +11,21 @@ from dataclasses import dataclass, field
 from . import budgets as table
 from .peers import Absent
 
-__all__ = ["Comparison", "Effort", "Measure", "Measures", "compare", "compare_all", "effort", "show"]
+__all__ = [
+    "OURS",
+    "Comparison",
+    "Effort",
+    "Measure",
+    "Measures",
+    "compare",
+    "compare_all",
+    "effort",
+    "figure",
+    "show",
+    "shown",
+]
+
+OURS = "duologue"  # how the names of our own contestants begin
 
 Figures = Mapping[str, float]
 Measure = Callable[[], float]
@@ -23,6 +38,11 @@ class Effort:
 
     rounds: int | None = None
     scale: float = 1.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether that is all of the work."""
+        return self.rounds is None and self.scale == 1
 
     def of(self, amount: int) -> int:
         """An amount of work, scaled; never none."""
@@ -69,7 +89,9 @@ class Comparison:
         if limit is None:
             return "reported"
         over = statistics.median(found) - limit
-        by = f"{over:.3g} {self.unit}" if self.by == "difference" else f"{over / limit:.0%}"
+        part = over / limit
+        percent = f"{part:.0%}" if part >= 0.01 else f"{max(part, 0.001):.1%}"
+        by = f"{figure(over)} {self.unit}" if self.by == "difference" else percent
         said = "kept" if over <= 0 else f"MISSED by {by}"
         alike = all((value <= limit) == (over <= 0) for value in found)
         return said if alike else f"{said}, not in every round"
@@ -82,14 +104,17 @@ def compare(
     *,
     ours: str,
     peer: str,
-    budget: float | None = None,
     floor: str = "",
     rounds: int = 7,
 ) -> Comparison:
-    """Run each measure once per round, in turn, after one round that does not count."""
+    """Run each measure once per round, in turn, after one round that does not count.
+
+    It is judged by the budgets of its title, and beside `peer`. Raises `RuntimeError` where one of ours gives no
+    figures.
+    """
     several = {name: _single(measure) for name, measure in measures.items()}
     samples, absent = _sample(title, several, rounds, warm_up=1, rarely={})
-    beside = {peer: budget, **table.limits(title)}
+    beside = {peer: None, **table.limits(title)}
     values = {name: [found[""] for found in founds] for name, founds in samples.items()}
     return Comparison(title, unit, values, ours, beside, floor, absent, by=table.by(title))
 
@@ -145,6 +170,8 @@ def _sample(
             try:
                 figures = measure()
             except Absent as reason:
+                if name.startswith(OURS):
+                    raise RuntimeError(f"{title}: {name} gives no figures: {reason}") from None
                 absent[name] = str(reason)
                 del samples[name]
                 continue
@@ -161,15 +188,27 @@ def _progress(text: str) -> None:
 
 def show(comparison: Comparison) -> None:
     """Print one comparison: each contestant's median and spread, then ours beside the peers of its budgets."""
-    print(f"{comparison.title} ({comparison.unit}; median, min to max)")
+    print(f"{shown(comparison.title)} ({comparison.unit}; median, min to max)")
     for name, values in comparison.samples.items():
-        print(f"  {name:34s} {statistics.median(values):12.3f}   {min(values):.3f} to {max(values):.3f}")
+        print(
+            f"  {shown(name):34s} {statistics.median(values):12.3f}   {min(values):.3f} to {max(values):.3f}"
+        )
     for name, reason in comparison.absent.items():
-        print(f"  {name:34s} {'-':>12s}   {reason}")
+        print(f"  {shown(name):34s} {'-':>12s}   {reason}")
     sign = "-" if comparison.by == "difference" else "/"
     for peer, limit in comparison.budgets.items():
         if found := comparison.beside(comparison.ours, peer):
             spread = f"{statistics.median(found):.4f} ({min(found):.4f} to {max(found):.4f})"
             judged = "" if limit is None else f", budget {limit:.3g}: {comparison.verdict(peer)}"
-            print(f"  {comparison.ours} {sign} {peer}: {spread}{judged}")
+            print(f"  {comparison.ours} {sign} {shown(peer)}: {spread}{judged}")
     print(flush=True)
+
+
+def shown(name: str) -> str:
+    """A title, or the name of a contestant, as people read it: 1,000 for 1000."""
+    return re.sub(r"(?<![\d.])\d{4,}", lambda number: f"{int(number[0]):,}", name)
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """A number with that many digits that count, and never an exponent for a large one."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"

@@ -22,12 +22,15 @@ import uvicorn
 
 from duologue.server import create_app
 
-from .rounds import Comparison, Measure, compare
+from .rounds import Comparison, Measure, compare, effort
 
-__all__ = ["ASKED", "run"]
+__all__ = ["ASKED", "CASES", "run"]
 
 TOKENS = 100
-STREAMS = 50
+STREAMS = 50  # at once, where a budget is
+# Few and many of them: what is added to their names, how many at once, and rounds.
+CASES = (("", STREAMS, 15), (", 1 stream", 1, 5), (", 1000 streams", 1000, 3))
+BACKLOG = 2 * max(streams for _, streams, _ in CASES)
 
 SCHEMA = {
     "type": "json_schema",
@@ -88,27 +91,26 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
-def run() -> list[Comparison]:
-    """CPU per chunk of many streams at once: without emulation, and with each kind of it."""
+def run() -> Iterator[Comparison]:
+    """CPU per chunk of streams at once: without emulation, and with each kind of it."""
     with _serving(create_app(words)) as ours, _serving(bare) as peer:
-        return [
-            compare(
-                f"server, {name}",
-                "µs CPU per chunk",
-                {"duologue": _load(ours, **asked), "bare ASGI app": _load(peer)},
-                ours="duologue",
-                peer="bare ASGI app",
-                floor="bare ASGI app",
-                rounds=15,
-            )
-            for name, asked in ASKED.items()
-        ]
+        for more, streams, rounds in CASES:
+            for name, asked in ASKED.items():
+                yield compare(
+                    f"server, {name}{more}",
+                    "µs CPU per chunk",
+                    {"duologue": _load(ours, streams, **asked), "bare ASGI app": _load(peer, streams)},
+                    ours="duologue",
+                    peer="bare ASGI app",
+                    floor="bare ASGI app",
+                    rounds=rounds,
+                )
 
 
 @contextlib.contextmanager
 def _serving(app: Any) -> Iterator[int]:
     """Serve `app` in a thread; gives the port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=STREAMS * 2)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
@@ -119,15 +121,18 @@ def _serving(app: Any) -> Iterator[int]:
     thread.join()
 
 
-def _load(port: int, **asked: Any) -> Measure:
+def _load(port: int, streams: int, **asked: Any) -> Measure:
     """Read all streams in a process of its own; gives this process's CPU time per chunk."""
     messages = [{"role": "user", "content": "hello"}]
     body = json.dumps({"model": "words", "stream": True, "messages": messages, **asked}).encode()
-    chunks = TOKENS * STREAMS * asked.get("n", 1)
+    at_once = effort.of(streams)
+    count = max(at_once, effort.of(STREAMS))
+    chunks = TOKENS * count * asked.get("n", 1)
+    command = [sys.executable, "-c", _READER, str(port), str(count), str(at_once)]
 
     def measure() -> float:
         begun = time.process_time()
-        subprocess.run([sys.executable, "-c", _READER, str(port), str(STREAMS)], input=body, check=True)
+        subprocess.run(command, input=body, check=True)
         return (time.process_time() - begun) / chunks * 1e6
 
     return measure
@@ -135,8 +140,11 @@ def _load(port: int, **asked: Any) -> Measure:
 
 _READER = """
 import asyncio, sys
-port, count, body = int(sys.argv[1]), int(sys.argv[2]), sys.stdin.buffer.read()
-async def read():
+port, count, at_once, body = *map(int, sys.argv[1:]), sys.stdin.buffer.read()
+async def read(places):
+    async with places:
+        await read_one()
+async def read_one():
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = "POST /v1/chat/completions HTTP/1.1\\r\\nhost: 127.0.0.1\\r\\ncontent-type: application/json\\r\\n"
     head += f"connection: close\\r\\ncontent-length: {len(body)}\\r\\n\\r\\n"
@@ -147,6 +155,7 @@ async def read():
     writer.close()
     assert b" 200 OK" in answer[:20] and b"[DONE]" in answer[-60:], answer[-300:]
 async def main():
-    await asyncio.gather(*(read() for _ in range(count)))
+    places = asyncio.Semaphore(at_once)
+    await asyncio.gather(*(read(places) for _ in range(count)))
 asyncio.run(main())
 """

@@ -31,22 +31,36 @@ def duologue_flat(blocks):
     assert reader.outcome == "complete"
 
 
-def duologue_structured(blocks):
-    import msgspec
-
+def duologue_events(blocks, response_format=None):
     from duologue.client.parsing import asked_for
     from duologue.protocol.events import EventMaker
     from duologue.protocol.read import StreamReader
 
-    form = msgspec.defstruct("Items", [("items", list[int])])
-    reader, maker = StreamReader(accumulate=False), EventMaker(asked_for(form, None)[1])
+    reader, maker = StreamReader(), EventMaker(asked_for(response_format, None)[1])
     for block in blocks:
         for chunk in reader.feed(block):
             maker.take(chunk)
-    assert reader.outcome == "complete"
+    assert reader.result().choices
 
 
-def openai_plain(blocks, response_format=None):
+def duologue_structured(blocks):
+    import msgspec
+
+    duologue_events(blocks, msgspec.defstruct("Items", [("items", list[int])]))
+
+
+def openai_plain(blocks):
+    from openai._models import construct_type
+    from openai._streaming import SSEDecoder
+    from openai.types.chat import ChatCompletionChunk
+
+    for event in SSEDecoder().iter_bytes(iter(blocks)):
+        if event.data.startswith("[DONE]"):
+            return
+        construct_type(type_=ChatCompletionChunk, value=event.json())
+
+
+def openai_events(blocks, response_format=None):
     from openai import NOT_GIVEN
     from openai._models import construct_type
     from openai._streaming import SSEDecoder
@@ -66,7 +80,7 @@ def openai_structured(blocks):
     class Items(BaseModel):
         items: list[int]
 
-    openai_plain(blocks, Items)
+    openai_events(blocks, Items)
 
 
 def blocks_of(frames, count):

@@ -1,6 +1,10 @@
-"""Imports a library and builds its client: ms, CPU ms, and MiB of peak memory, as one JSON object."""
+"""Imports a library and builds its client: ms, CPU ms, and MiB of peak memory, as one JSON object.
+
+With a URL it also reads a first streamed answer there.
+"""
 
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -29,6 +33,60 @@ def nothing():
     return None
 
 
+ASKED = {"model": "content-2-0", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+
+
+def duologue_sync(url):
+    from duologue import Client
+
+    read(Client(base_url=url, api_key="none").chat.completions.create(**ASKED))
+
+
+def openai_sync(url):
+    from openai import OpenAI
+
+    read(OpenAI(base_url=url, api_key="none").chat.completions.create(**ASKED))
+
+
+def litellm_sync(url):
+    import litellm
+
+    model = f"openai/{ASKED['model']}"
+    read(litellm.completion(api_base=url, api_key="none", **{**ASKED, "model": model}))
+
+
+def duologue_async(url):
+    from duologue import AsyncClient
+
+    arun(lambda: AsyncClient(base_url=url, api_key="none").chat.completions.create(**ASKED))
+
+
+def openai_async(url):
+    from openai import AsyncOpenAI
+
+    arun(lambda: AsyncOpenAI(base_url=url, api_key="none").chat.completions.create(**ASKED))
+
+
+def litellm_async(url):
+    import litellm
+
+    model = f"openai/{ASKED['model']}"
+    arun(lambda: litellm.acompletion(api_base=url, api_key="none", **{**ASKED, "model": model}))
+
+
+def read(stream):
+    assert sum(1 for _ in stream) >= 2
+
+
+def arun(ask):
+    import asyncio
+
+    async def read():
+        assert len([chunk async for chunk in await ask()]) >= 2
+
+    asyncio.run(read())
+
+
 def peak():
     """The most memory that this program has held, in MiB. `ru_maxrss` would be that of what started it, too."""
     status = pathlib.Path("/proc/self/status")
@@ -38,7 +96,9 @@ def peak():
 
 
 job = json.load(sys.stdin)
+arguments = [job["url"]] if "url" in job else []
 before, cpu = time.perf_counter(), time.process_time()
-globals()[job["client"]]()
+globals()[job["client"]](*arguments)
 spent, cpu = time.perf_counter() - before, time.process_time() - cpu
-print(json.dumps({"time": spent * 1e3, "CPU": cpu * 1e3, "memory": peak()}))
+print(json.dumps({"time": spent * 1e3, "CPU": cpu * 1e3, "memory": peak()}), flush=True)
+os._exit(0)  # clients that are left open would be waited for
