@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from . import machine, peers
-from .budgets import BUDGETS, OWN, Budget
+from .budgets import BUDGETS, OWN, Budget, by, limits
 from .rounds import Comparison, figure, shown
 
 __all__ = ["UNKNOWN", "Kept", "keep", "kept", "missing", "notes", "page", "write"]
@@ -87,9 +88,17 @@ def keep(suite: str, comparisons: list[Comparison], seconds: float) -> None:
 
 
 def kept(suites: Iterable[str], folder: Path = RESULTS) -> list[Kept]:
-    """The results that are there, in the order of the suites."""
+    """The results that are there, in the order of the suites, beside the budgets that hold now."""
     paths = [folder / f"{suite}.json" for suite in suites]
-    return [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
+    found = [msgspec.json.decode(path.read_bytes(), type=Kept) for path in paths if path.exists()]
+    for each in found:
+        each.comparisons = [_judged(comparison) for comparison in each.comparisons]
+    return found
+
+
+def _judged(comparison: Comparison) -> Comparison:
+    title = comparison.title
+    return replace(comparison, budgets={**comparison.budgets, **limits(title)}, by=by(title))
 
 
 def missing(suites: Iterable[str], folder: Path) -> list[str]:
@@ -168,7 +177,7 @@ def _comparison(budget: Budget, found: Sequence[Kept]) -> Comparison | None:
 
 
 def _budget(budget: Budget, comparison: Comparison | None) -> str:
-    cells = [budget.title, budget.peer, _limit(budget), "", "", "not measured"]
+    cells = [shown(budget.title), shown(budget.peer), _limit(budget), "", "", "not measured"]
     if comparison is not None and (values := comparison.beside(comparison.ours, budget.peer)):
         floor = comparison.beside(comparison.floor, budget.peer)
         cells[3] = _spread(values)

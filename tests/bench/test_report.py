@@ -13,7 +13,7 @@ from bench.__main__ import SUITES, main
 from bench.budgets import BUDGETS
 from bench.peers import Absent
 from bench.report import Kept
-from bench.rounds import compare_all
+from bench.rounds import compare_all, shown
 
 from bench import accumulate, client, frameworks, material, report, server, start
 
@@ -82,7 +82,7 @@ def test_every_budget_has_a_row(kept: list[Kept]) -> None:
     """Also of suites that have not run, and where nothing has."""
     for found in (kept, []):
         table = rows(report.page(found, {}))
-        assert list(table) == [(budget.title, budget.peer) for budget in BUDGETS]
+        assert list(table) == [(shown(budget.title), shown(budget.peer)) for budget in BUDGETS]
 
 
 def test_what_was_measured(kept: list[Kept]) -> None:
