@@ -29,7 +29,7 @@ __all__ = ["ASKED", "CASES", "run"]
 TOKENS = 100
 STREAMS = 50  # at once, where a budget is
 # Few and many of them: what is added to their names, how many at once, and rounds.
-CASES = (("", STREAMS, 15), (", 1 stream", 1, 5), (", 1000 streams", 1000, 3))
+CASES = (("", STREAMS, 15), (", 1 stream", 1, 5), (", 1000 streams", 1000, 2))
 BACKLOG = 2 * max(streams for _, streams, _ in CASES)
 
 SCHEMA = {
