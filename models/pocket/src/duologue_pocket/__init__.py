@@ -1,4 +1,4 @@
-"""The language model `pocket`: a GGUF file of 3 MB, for demonstrations and tests.
+"""The language model `pocket`: a GGUF file of 5 MB, for demonstrations and tests.
 
 >>> import duologue_pocket
 >>> duologue_pocket.path().name
@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["__version__", "path"]
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 
 def path() -> Path:
