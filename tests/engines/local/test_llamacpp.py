@@ -214,6 +214,8 @@ async def test_a_seed_repeats_an_answer(llama, ask, parameters):
     assert texts(await ask(llama, "Roll a dice.", seed=7, n=3, **hot)) == once
     assert texts(await ask(llama, "Roll a dice.", seed=9, **hot))[0] == once[2]
     assert len(set(once)) > 1
+    around = texts(await ask(llama, "Write some random sentences.", seed=-1, n=3, **hot))
+    assert around[0] != around[2]  # seeds -1 and 1
 
 
 async def test_temperature_and_top_p_have_their_effect(llama, ask):

@@ -174,3 +174,25 @@ async def test_closing_ends_all_jobs():
     again = Gate("again")
     again.through.set()
     assert await read(crew.run(again)) == ["again"]
+
+
+async def test_what_is_done_before_takes_no_place():
+    """A plain request does not wait for the grammar of another; an error there is the reader's."""
+    crew = Crew("test", 1)
+    slow, ready = threading.Event(), threading.Event()
+
+    def prepare() -> None:
+        ready.set()
+        assert slow.wait(5)
+
+    late = asyncio.create_task(read(crew.run(lambda job: job.say(["late"]), before=prepare)))
+    await until(ready)
+    assert await read(crew.run(lambda job: job.say(["plain"]))) == ["plain"]
+    slow.set()
+    assert await late == ["late"]
+
+    def fail() -> None:
+        raise ValueError("no plan")
+
+    with pytest.raises(ValueError, match="no plan"):
+        await read(crew.run(lambda job: job.say(["never"]), before=fail))

@@ -210,8 +210,8 @@ def _as_it_is(text: str, _path: str) -> str:
 
 def _too_long(count: str, most: int) -> BadRequestError:
     return BadRequestError(
-        f"This model's context is {most} tokens, and the messages have {count}, which leaves no room for an "
-        "answer; shorten the messages.",
+        f"This model's context is {most} tokens, and the messages have {count}, with the tools, which leaves no "
+        "room for an answer; shorten the messages.",
         param="messages",
         code="context_length_exceeded",
     )

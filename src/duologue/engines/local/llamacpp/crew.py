@@ -6,6 +6,7 @@ which spends its time in llama.cpp. A job whose reader leaves is told so, and en
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -80,11 +81,20 @@ class Crew:
         self._live: dict[Job[Any], threading.Thread] = {}
         self._waiting: deque[Job[Any]] = deque()
 
-    async def run(self, work: Callable[[Job[T]], None], *, size: int = 1) -> AsyncGenerator[T, None]:
+    async def run(
+        self,
+        work: Callable[[Job[T]], None],
+        *,
+        size: int = 1,
+        before: Callable[[], object] | None = None,
+    ) -> AsyncGenerator[T, None]:
         """What a job of so many places says. It is told to end when the reader closes this iterator.
 
-        Raises what the work raises, and `InternalServerError` with status 503 where too many jobs wait.
+        `before` is done first, in another thread, while no place is taken. Raises what it and the work raise, and
+        `InternalServerError` with status 503 where too many jobs wait.
         """
+        if before is not None:
+            await asyncio.to_thread(before)
         job = Job(work, min(size, self._places))
         self._submit(job)
         try:

@@ -15,7 +15,7 @@ from ....types.chat.request import ChatRequest
 from ..engine import NATIVE
 from ..gguf import GGUF
 from ..model import ChatModel
-from ..plan import plan, supported
+from ..plan import Plan, plan, supported
 from ..speaker import Speaker
 from ..tokenizer import Tokenizer
 from .binding import Binding
@@ -75,7 +75,15 @@ class LlamaCppEngine:
         Raises `BadRequestError` for messages that the model cannot take (code `context_length_exceeded` if
         they are too long), and `InternalServerError` with status 503 where too many requests wait.
         """
-        return self._crew.run(lambda job: self._answer(request, job), size=request.n or 1)
+        plans: list[
+            Plan
+        ] = []  # made before a place is taken, since grammars and long prompts take their time
+        asked = msgspec.structs.replace(request, prediction=None)
+        return self._crew.run(
+            lambda job: self._answer(plans[0], None if request.prediction is None else NO_GUESSES, job),
+            size=request.n or 1,
+            before=lambda: plans.append(plan(self._model, asked)),
+        )
 
     def load(self) -> None:
         """Read the weights now. Raises `GGUFError` for a model that llama.cpp cannot run."""
@@ -90,9 +98,7 @@ class LlamaCppEngine:
         await asyncio.to_thread(_stop, self._crew, self._binding)
         await asyncio.to_thread(self._model.constraints.close)
 
-    def _answer(self, request: ChatRequest, job: Job[Event]) -> None:
-        guesses = None if request.prediction is None else NO_GUESSES
-        asked = plan(self._model, msgspec.structs.replace(request, prediction=None))
+    def _answer(self, asked: Plan, guesses: int | None, job: Job[Event]) -> None:
         job.say([Head(system_fingerprint=self._fingerprint)])
         speakers = [Speaker(asked, self._model.ends, index) for index in range(asked.choices)]
         run = steps if needs_steps(asked) else flow

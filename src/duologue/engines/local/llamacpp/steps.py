@@ -86,7 +86,7 @@ class _Choice:
         self._brought: set[int] = set()
         self._top = asked.top_logprobs if asked.logprobs else None
         seed = asked.sampling.seed
-        self._random = random.Random(None if seed is None else seed + index)
+        self._random = random.Random(None if seed is None else (seed + index) % 2**64)  # it takes -1 for 1
 
     def step(self) -> list[Event]:
         """Draw the next token."""
