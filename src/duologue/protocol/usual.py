@@ -128,7 +128,9 @@ class Usual:
             delta = choice.delta
             choice._wire = delta._wire = data
             content = self._delta.content = delta.content
-            # One comparison in C instead of a read per field.
+            if self._obfuscated:
+                self._chunk.obfuscation = chunk.obfuscation
+            # One comparison in C instead of a read per field. As `_goes_on`, without two calls for each chunk.
             if content is not None and chunk == self._chunk:
                 self._take(content)
                 return chunk, True

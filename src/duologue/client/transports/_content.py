@@ -11,7 +11,7 @@ class Content(aiohttp.StreamReader):
     """aiohttp's, read in one step and without a record of where each piece of a chunked body ended.
 
     The parser makes readers of aiohttp's class, so an object of that becomes one of this by its `__class__`,
-    before anything is fed to it. What it adds is a third of what aiohttp does for a chunk in Python.
+    before anything is fed to it.
     """
 
     __slots__ = ()
@@ -37,8 +37,11 @@ class Content(aiohttp.StreamReader):
         return False
 
     async def take(self) -> bytes:
-        """All that has come, at least a byte; `b""` at the end. Raises what aiohttp makes of a broken body, and
-        `RuntimeError` where nothing can come, or somebody waits already."""
+        """All that has come, at least a byte; `b""` at the end.
+
+        Raises what aiohttp makes of a broken body, and `RuntimeError` where nothing can come, or somebody waits
+        already.
+        """
         if self._exception is not None:
             raise self._exception
         buffer = self._buffer

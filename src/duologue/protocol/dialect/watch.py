@@ -21,7 +21,6 @@ __all__ = ["DIALECTS", "Dialect", "Watch"]
 Dialect = Literal["repair", "strict", "off"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
-
 # What servers do in each chunk, and of which nothing is to be said but the first time.
 HABITS = frozenset({"id-changes", "created-changes", "role-repeated", "usage-beside-choices"})
 

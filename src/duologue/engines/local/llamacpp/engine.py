@@ -75,9 +75,8 @@ class LlamaCppEngine:
         Raises `BadRequestError` for messages that the model cannot take (code `context_length_exceeded` if
         they are too long), and `InternalServerError` with status 503 where too many requests wait.
         """
-        plans: list[
-            Plan
-        ] = []  # made before a place is taken, since grammars and long prompts take their time
+        # Planned before a place is taken, since grammars and long prompts take their time.
+        plans: list[Plan] = []
         asked = msgspec.structs.replace(request, prediction=None)
         return self._crew.run(
             lambda job: self._answer(plans[0], None if request.prediction is None else NO_GUESSES, job),
