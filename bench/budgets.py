@@ -26,6 +26,19 @@ class Budget(NamedTuple):
 # The contestant that longer streams are compared with.
 SHORTEST = "duologue, 1000 chunks"
 
+# The server beside an app without a framework: what is asked of it, and the limit with 50 streams at once.
+APP = "bare ASGI app"
+SERVER = {
+    "plain generator": 1.25,
+    "two stops": 1.75,
+    "a stop that holds each piece back": 1.75,
+    "a token limit": 1.75,
+    "a schema": 1.75,
+    "n=4": 1.25,
+}
+FEW_AND_MANY = ("1 stream", "1000 streams")
+LOADS = ("1 stream", "10 streams", "100 streams", "1000 streams", "short answers")
+
 BUDGETS = (
     Budget("start, CPU", "openai", 1 / 8),
     Budget("start, time", "openai", 1 / 8),
@@ -53,29 +66,9 @@ BUDGETS = (
     Budget("first chunk", "raw socket", 2, "difference", "ms"),
     Budget("client, sync, 50 paced threads, CPU", "openai", 1 / 4),
     Budget("client, sync, 1 unpaced stream, CPU", "openai", 1 / 10),
-    Budget("server, plain generator", "bare ASGI app", 1.25),
-    Budget("server, two stops", "bare ASGI app", 1.75),
-    Budget("server, a stop that holds each piece back", "bare ASGI app", 1.75),
-    Budget("server, a token limit", "bare ASGI app", 1.75),
-    Budget("server, a schema", "bare ASGI app", 1.75),
-    Budget("server, n=4", "bare ASGI app", 1.25),
-    Budget("server, plain generator, 1 stream", "bare ASGI app", None),
-    Budget("server, two stops, 1 stream", "bare ASGI app", None),
-    Budget("server, a stop that holds each piece back, 1 stream", "bare ASGI app", None),
-    Budget("server, a token limit, 1 stream", "bare ASGI app", None),
-    Budget("server, a schema, 1 stream", "bare ASGI app", None),
-    Budget("server, n=4, 1 stream", "bare ASGI app", None),
-    Budget("server, plain generator, 1000 streams", "bare ASGI app", None),
-    Budget("server, two stops, 1000 streams", "bare ASGI app", None),
-    Budget("server, a stop that holds each piece back, 1000 streams", "bare ASGI app", None),
-    Budget("server, a token limit, 1000 streams", "bare ASGI app", None),
-    Budget("server, a schema, 1000 streams", "bare ASGI app", None),
-    Budget("server, n=4, 1000 streams", "bare ASGI app", None),
-    Budget("servers, 1 stream, CPU", "bare ASGI app", None),
-    Budget("servers, 10 streams, CPU", "bare ASGI app", None),
-    Budget("servers, 100 streams, CPU", "bare ASGI app", None),
-    Budget("servers, 1000 streams, CPU", "bare ASGI app", None),
-    Budget("servers, short answers, CPU", "bare ASGI app", None),
+    *(Budget(f"server, {asked}", APP, limit) for asked, limit in SERVER.items()),
+    *(Budget(f"server, {asked}, {at_once}", APP, None) for at_once in FEW_AND_MANY for asked in SERVER),
+    *(Budget(f"servers, {load}, CPU", APP, None) for load in LOADS),
     Budget("accumulate, 1000000 chunks, CPU", SHORTEST, 1.1),
     Budget("accumulate, structured, 1000000 chunks, CPU", SHORTEST, 1.1),
     Budget("accumulate=False, 1000000 chunks, CPU", SHORTEST, 1.1),
@@ -85,7 +78,7 @@ BUDGETS = (
 
 # Limits that hold beside those: what a change must not make worse unseen. Each is wide of what was measured.
 OWN = (
-    Budget("load, 1000 streams of 100 chunks", "bare ASGI app", 12, "difference", "KiB"),
+    Budget("load, 1000 streams of 100 chunks", APP, 12, "difference", "KiB"),
     Budget("load, 1000 streams of 100 chunks, generator", "on the event loop", 10),
     Budget("pocket, first token", "xllamacpp's server", 1.25),
     Budget("pocket, one stream", "xllamacpp's server", 1.25),

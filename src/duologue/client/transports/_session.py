@@ -93,11 +93,7 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
         return self._memory
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._memory[:nbytes])
-        if self._head is None:
-            ResponseHandler.data_received(self, data)
-        else:
-            self.data_received(data)
+        self.data_received(bytes(self._memory[:nbytes]))
 
     def set_response_params(self, **params: Any) -> None:
         self._head = b""
